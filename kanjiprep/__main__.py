@@ -1,0 +1,30 @@
+"""The ``kanjiprep`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; the front page of the help needs no imports at all."""
+    if sys.argv[1:] in ([], ["--help"]) and _print_front_page():
+        return
+    from kanjiprep.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+def _print_front_page() -> bool:
+    """Print ``help.txt``, which is ``kanjiprep --help`` as a test holds it; whether it could."""
+    try:
+        with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as page:  # noqa: PTH118, PTH120, PTH123
+            sys.stdout.write(page.read())
+            sys.stdout.flush()
+    except (OSError, UnicodeEncodeError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

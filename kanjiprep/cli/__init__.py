@@ -1,0 +1,94 @@
+"""The door: every command is open, one call, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from kanjiprep import __version__
+from kanjiprep.cli.dataset import build
+from kanjiprep.errors import KanjiprepError
+from kanjiprep.spec import did_you_mean
+
+INTERRUPTED = 130
+
+
+class _Door(click.Group):
+    """A group that guesses what a mistyped command was meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            guess = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"no such command {args[0]!r}{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)  # in the order of the way, not of the alphabet
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-") if name.startswith("--") or not name.startswith("-") else name
+
+
+CONTEXT: dict[str, Any] = {
+    "help_option_names": ["--help"],
+    "token_normalize_func": _kebab,
+    "max_content_width": 96,
+    "auto_envvar_prefix": None,
+}
+
+
+@click.group(cls=_Door, context_settings=CONTEXT, no_args_is_help=True, epilog="Start with: kanjiprep build")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def door() -> None:
+    """From two XML files to a published, judged kanji LoRA.
+
+    KANJIDIC2 and KanjiVG become pictures with captions; those become a dataset that a trainer reads.
+    Talk goes to stderr and data to stdout; every command has --help with an example.
+    """
+
+
+for _command in (build,):
+    door.add_command(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code after running the command line; every failure becomes one line on stderr."""
+    try:
+        code = door.main(list(arguments), prog_name="kanjiprep", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except KanjiprepError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _fail(_click_message(error), 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; the same command goes on where this one stopped", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last resort: the user gets a line, and the traceback on request
+        if os.environ.get("KANJIPREP_DEBUG"):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"unexpected: {reason}; set KANJIPREP_DEBUG=1 for the traceback and report it", 1)
+
+
+def _click_message(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    return " ".join(error.format_message().rstrip(".").split()) + hint
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True, color=_color())
+    return code
+
+
+def _color() -> bool | None:
+    return False if os.environ.get("NO_COLOR") else None

@@ -1,0 +1,132 @@
+"""``build`` and ``check``: the dataset wing's commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kanjiprep.cli import talk
+
+if TYPE_CHECKING:
+    from kanjiprep.dataset.build import Built, BuildRequest
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kanjiprep build
+  kanjiprep build small/ --jouyou --size-px 512 --caption meaning
+  kanjiprep build mine/ --literals my_kanji.txt --verify 100"""
+)
+@click.argument("out", type=click.Path(path_type=Path), default=Path("dataset"))
+@click.option("--kanjidic", metavar="PATH|URL", help="KANJIDIC2 XML, plain or gzip.  [default: looked for]")
+@click.option(
+    "--kanjivg",
+    metavar="PATH|URL",
+    help="KanjiVG: folder, zip or wheel of SVGs, or kanjivg.xml(.gz).  [default: looked for]",
+)
+@click.option(
+    "--caption",
+    default="published",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="Caption template: published, meaning, components, or your own file.",
+)
+@click.option("--size-px", default=1024, show_default=True, help="Width and height of a picture.")
+@click.option("--stroke-width", default=3.0, show_default=True, help="In KanjiVG's square of 109.")
+@click.option("--margin-px", default=0, show_default=True, help="White border on every side.")
+@click.option("--jouyou", is_flag=True, help="Only the 2,136 Jouyou kanji (grades 1-6 and 8).")
+@click.option("--grade", "grades", type=click.IntRange(1, 10), multiple=True, help="Only this grade; repeatable.")
+@click.option("--jlpt", type=click.IntRange(1, 4), multiple=True, help="Only this level of the old JLPT; repeatable.")
+@click.option(
+    "--literals", type=click.Path(path_type=Path), help="Only the kanji in this text file (# begins a comment)."
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the first in KANJIDIC2's order.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that draw.  [default: one a processor]")
+@click.option("--verify", type=click.IntRange(1), metavar="N", help="Compare N pictures with CairoSVG's rendering.")
+@click.option("--replace", is_flag=True, help="Replace another build of kanjiprep's in OUT.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def build(
+    out: Path,
+    kanjidic: str | None,
+    kanjivg: str | None,
+    caption: str,
+    size_px: int,
+    stroke_width: float,
+    margin_px: int,
+    jouyou: bool,
+    grades: tuple[int, ...],
+    jlpt: tuple[int, ...],
+    literals: Path | None,
+    limit: int | None,
+    workers: int | None,
+    verify: int | None,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Build a dataset of kanji pictures and captions in OUT (default: dataset/).
+
+    Every kanji with an English meaning in KANJIDIC2 and strokes in KanjiVG becomes a picture and a row
+    of metadata.csv; every other stands in skipped.csv with its reason. The sources are looked for in
+    KANJIPREP_KANJIDIC and KANJIPREP_KANJIVG, the cache, Debian's kanjidic-xml and PyPI's kanjivg, and
+    downloaded if they are in none of these.
+
+    The folder appears whole or not at all. A build that was stopped goes on where it stopped, and a
+    second build of the same thing only verifies it.
+    """
+    from kanjiprep.dataset import build as building
+    from kanjiprep.dataset import selection, sources, workers as pool  # noqa: I001
+    from kanjiprep.dataset.raster import Style
+
+    count = workers or pool.available()
+    request = building.BuildRequest(
+        out=out,
+        kanjidic=kanjidic,
+        kanjivg=kanjivg,
+        caption=caption,
+        style=Style(size_px, stroke_width, margin_px),
+        selection=selection.Selection(
+            selection.grades(grades, jouyou),
+            tuple(sorted(set(jlpt))),
+            selection.read_literals(literals) if literals else "",
+            limit,
+        ),
+        workers=count,
+        replace=replace,
+    )
+    with talk.progress(quiet=as_json) as progress:
+        built = building.build(request, building.Place(os.environ, sources.cache_folder()), progress)
+        verified = building.verify(built, verify, count, progress) if verify else 0
+    if as_json:
+        talk.print_json({**_facts(built), "verified_against_cairosvg": verified})
+    else:
+        _tell(built, verified, request)
+
+
+def _facts(built: Built) -> dict[str, object]:
+    return {
+        "folder": built.folder,
+        "status": "verified" if built.was_there else "built",
+        "resumed": built.resumed,
+        "found": {"kanjidic": built.kanjidic.path, "kanjivg": built.kanjivg.path},
+        "certificate": built.certificate,
+    }
+
+
+def _tell(built: Built, verified: int, request: BuildRequest) -> None:
+    counts = built.certificate.counts
+    if counts is not None:
+        what = "verified, nothing changed" if built.was_there else "built"
+        resumed = f" ({built.resumed:,} of them before it was stopped)" if built.resumed else ""
+        megabytes = counts.picture_bytes / 1e6
+        talk.say(f"{what}: {counts.samples:,} pictures{resumed}, {megabytes:.1f} MB, in {built.folder}")
+        talk.say(f"left out: {counts.skipped:,}, each with its reason in skipped.csv")
+    for source, found in zip(built.certificate.sources.values(), (built.kanjidic, built.kanjivg), strict=True):
+        talk.say(f"{source.name} {source.version or source.date or 'of unknown version'}: {found.how}, {found.path}")
+    if verified:
+        talk.say(f"compared with CairoSVG: {verified:,} pictures, every pixel equal")
+    talk.say(f"digest: {built.certificate.digest}")
+    talk.say(f"Next: kanjiprep check {request.out}")

@@ -1,0 +1,81 @@
+"""What the commands say: progress, results and next steps on stderr, JSON on stdout."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kanjiprep.progress import Progress, silent
+
+
+def say(text: str) -> None:
+    """A line of talk on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout; dataclasses, paths and tuples are written as a reader expects."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Progress]:
+    """A progress bar on a terminal, a plain line every tenth elsewhere, nothing when ``quiet``."""
+    if quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        with _bar() as listener:
+            yield listener
+    else:
+        yield _Lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        stages: dict[str, Any] = {}
+
+        def listen(stage: str, done: int, total: int | None) -> None:
+            if stage not in stages:
+                stages[stage] = bar.add_task(stage, total=total)
+            bar.update(stages[stage], completed=done, total=total)
+
+        yield listen
+
+
+class _Lines:
+    """Says a stage's first and last step, and one about every ``EVERY_S`` seconds in between."""
+
+    EVERY_S = 2.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said_at: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now = self._clock()
+        is_due = now - self._said_at.get(stage, -self.EVERY_S) >= self.EVERY_S
+        if is_due or done == total:
+            self._said_at[stage] = now
+            say(f"{stage}: {done:,}" + (f" of {total:,}" if total is not None else ""))
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")

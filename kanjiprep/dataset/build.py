@@ -1,0 +1,288 @@
+"""Two sources to a dataset folder: read, join, draw aside, rename."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from kanjiprep import __version__
+from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources
+from kanjiprep.dataset.aside import Aside
+from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
+from kanjiprep.dataset.raster import Style, refuse_impossible
+from kanjiprep.dataset.selection import Selection
+from kanjiprep.errors import DatasetError, InputError
+from kanjiprep.progress import Progress
+
+EXAMPLES: Final = 8
+"""How many samples the dataset card shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What is asked of a build.
+
+    Attributes:
+        out: The dataset folder.
+        kanjidic: Path or address of KANJIDIC2, or None to look for it.
+        kanjivg: Path or address of KanjiVG, or None to look for it.
+        caption: Name or path of the caption template.
+        style: How the pictures look.
+        selection: Which kanji.
+        workers: How many processes draw; the result does not depend on it.
+        replace: Whether another build of ours in ``out`` may be replaced.
+    """
+
+    out: Path
+    kanjidic: str | None = None
+    kanjivg: str | None = None
+    caption: str = "published"
+    style: Style = Style()
+    selection: Selection = Selection()
+    workers: int = 1
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a build finds things on this machine: environment variables and the cache of downloads."""
+
+    environ: Mapping[str, str]
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build has done.
+
+    Attributes:
+        folder: The dataset folder.
+        certificate: Its birth certificate.
+        was_there: Whether it stood there finished and was only verified.
+        resumed: How many pictures an earlier, broken-off build had left.
+        kanjidic: Where KANJIDIC2 was found.
+        kanjivg: Where KanjiVG was found.
+    """
+
+    folder: Path
+    certificate: Certificate
+    was_there: bool
+    resumed: int
+    kanjidic: sources.Found
+    kanjivg: sources.Found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Both sources as found and as read, unparsed."""
+
+    kanjidic: sources.Found
+    kanjivg: sources.Found
+    dictionary: bytes
+    drawings: kanjivg.KanjiVG
+
+
+def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
+    """The dataset folder that ``request`` describes: built, or verified where it stands already.
+
+    The folder appears whole or not at all. A build that was killed is taken up where it stopped.
+
+    Raises:
+        UsageError: For a style or caption template that cannot be used.
+        InputError: For a source that cannot be found, read or trusted.
+        DatasetError: If the folder cannot be written, is not ours to replace, or was changed.
+    """
+    out = request.out.expanduser().resolve()
+    refuse_impossible(request.style)
+    template = caption.load(request.caption)
+    read = _read(request, place, progress)
+    recipe = _recipe(request, template, read)
+    standing = _standing(out, recipe, request.replace, progress)
+    if standing is not None:
+        return Built(out, standing, True, 0, read.kanjidic, read.kanjivg)
+    joined = _join(request, read)
+    aside = Aside(out)
+    with aside.opened(folder.certificate_json(recipe)):
+        resumed = aside.journal()
+        drawn = _draw(joined.samples, request, aside, resumed, progress)
+        certificate = _write(aside, joined, template, recipe, drawn, read)
+    return Built(out, certificate, False, len(resumed), read.kanjidic, read.kanjivg)
+
+
+def verify(built: Built, count: int, workers: int, progress: Progress) -> int:
+    """How many pictures, spread evenly over the dataset, were compared with CairoSVG's rendering.
+
+    Raises:
+        DatasetError: If a picture differs in one pixel.
+    """
+    drawings = sources.read_kanjivg(built.kanjivg)
+    glyphs = kanjivg.parse(drawings)
+    names = [name for name in _listed(built.folder) if name.endswith(".png")]
+    step = max(1, len(names) // count)
+    chosen = [(name, glyphs[ord(name[0])]) for name in names[::step][:count]]
+    documents = [(name, kanjivg.document(drawings, glyph)) for name, glyph in chosen]
+    done = 0
+    for compared in drawing.compare_all(documents, built.folder, built.certificate.style, workers):
+        done += compared
+        progress("compare with CairoSVG", done, len(documents))
+    return done
+
+
+def _read(request: BuildRequest, place: Place, progress: Progress) -> _Sources:
+    found = [
+        sources.find(upstream, option, place.environ, place.cache, progress)
+        for upstream, option in ((sources.KANJIDIC, request.kanjidic), (sources.KANJIVG, request.kanjivg))
+    ]
+    return _Sources(found[0], found[1], sources.read_kanjidic(found[0]), sources.read_kanjivg(found[1]))
+
+
+def _recipe(request: BuildRequest, template: caption.CaptionTemplate, read: _Sources) -> Certificate:
+    version, date = kanjidic.parse_header(read.dictionary, str(read.kanjidic.path))
+    return Certificate(
+        tool=f"kanjiprep {__version__}",
+        sources={
+            "kanjidic": SourceRecord(
+                sources.KANJIDIC.name, version, date, hashlib.sha256(read.dictionary).hexdigest()
+            ),
+            "kanjivg": SourceRecord(sources.KANJIVG.name, read.kanjivg.version, "", read.drawings.sha256),
+        },
+        style=request.style,
+        caption=CaptionRecord(template.name, template.source),
+        selection=request.selection,
+    )
+
+
+def _standing(out: Path, recipe: Certificate, may_replace: bool, progress: Progress) -> Certificate | None:
+    """The certificate of the very dataset that is asked for, if it stands in ``out``; None if ``out`` is free.
+
+    Raises:
+        DatasetError: If ``out`` holds anything else that must not be replaced.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise DatasetError("is a file, not a folder", str(out), "give another folder")
+    certificate = folder.read_certificate(out)
+    if certificate is None:
+        _refuse_strangers(sorted(entry.name for entry in out.iterdir()), out)
+        return None
+    if certificate.recipe() == recipe:
+        changed = folder.differences(out, certificate, progress)
+        if not changed:
+            return certificate
+        reason = f"{len(changed)} files are not what was built: {', '.join(changed[:3])}"
+    else:
+        reason = f"holds another build ({_first_difference(certificate, recipe)})"
+    if not may_replace:
+        raise DatasetError(reason, str(out), "give --replace to build it anew, or another folder")
+    _refuse_strangers(folder.foreign_files(out, _listed(out)), out)
+    return None
+
+
+def _first_difference(standing: Certificate, recipe: Certificate) -> str:
+    pairs = {
+        "tool": (standing.tool, recipe.tool),
+        "style": (standing.style, recipe.style),
+        "caption": (standing.caption.name, recipe.caption.name),
+        "selection": (standing.selection, recipe.selection),
+        **{key: (standing.sources.get(key), source) for key, source in recipe.sources.items()},
+    }
+    return next((f"other {key}" for key, (there, asked) in pairs.items() if there != asked), "other caption template")
+
+
+def _refuse_strangers(names: Sequence[str], out: Path) -> None:
+    if names:
+        shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")  # noqa: PLR2004
+        raise DatasetError(f"holds files that kanjiprep did not write: {shown}", str(out),
+                           "move them away or give another folder")  # fmt: skip
+
+
+def _listed(out: Path) -> dict[str, str]:
+    listed = out / folder.SUMS
+    return folder.parse_sums(listed.read_text("utf-8")) if listed.is_file() else {}
+
+
+def _join(request: BuildRequest, read: _Sources) -> join.Joined:
+    dictionary = kanjidic.parse(read.dictionary, str(read.kanjidic.path))
+    selection.refuse_unknown(request.selection.literals, dictionary.entries, "--literals")
+    joined = join.join(dictionary.entries, kanjivg.parse(read.drawings), request.selection)
+    if not joined.samples:
+        raise InputError("no kanji meets the selection and has both strokes and a meaning",
+                         remedy="ask for more")  # fmt: skip
+    return joined
+
+
+def _draw(
+    samples: Sequence[join.Sample], request: BuildRequest, aside: Aside, resumed: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
+    """Digest by name of every picture, in the samples' order."""
+    drawings = [drawing.drawing_of(sample.glyph) for sample in samples]
+    waiting = [one for one in drawings if one.name not in resumed]
+    done = dict(resumed)
+    progress("draw", len(done), len(drawings))
+    for run in drawing.draw_all(waiting, aside.path, request.style, request.workers):
+        new = {drawn.name: drawn.sha256 for drawn in run}
+        aside.note(new)
+        done |= new
+        progress("draw", len(done), len(drawings))
+    return {one.name: done[one.name] for one in drawings}
+
+
+def _write(
+    aside: Aside,
+    joined: join.Joined,
+    template: caption.CaptionTemplate,
+    recipe: Certificate,
+    drawn: Mapping[str, str],
+    read: _Sources,
+) -> Certificate:
+    """Write all but the pictures, and rename the folder into place."""
+    captions = [caption.caption(template, sample) for sample in joined.samples]
+    tables = {
+        folder.METADATA: folder.metadata_csv(zip(drawn, captions, strict=True)),
+        folder.SKIPPED: folder.skipped_csv(joined.skipped),
+    }
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
+    listed = folder.sums({**digests, **drawn})
+    certificate = _complete(recipe, joined, aside.path, drawn, read, hashlib.sha256(listed).hexdigest())
+    files = {
+        **tables,
+        folder.SUMS: listed,
+        folder.CARD: card.card(certificate, _examples(joined.samples, captions)),
+        folder.CERTIFICATE: folder.certificate_json(certificate),
+    }
+    for name, data in files.items():
+        (aside.path / name).write_bytes(data)
+    aside.finish(keep=frozenset((*files, *drawn)))
+    return certificate
+
+
+def _complete(
+    recipe: Certificate, joined: join.Joined, path: Path, drawn: Mapping[str, str], read: _Sources, digest: str
+) -> Certificate:
+    content = read.drawings.content
+    return replace(
+        recipe,
+        counts=Counts(
+            samples=len(joined.samples),
+            strokes=sum(len(sample.glyph.strokes) for sample in joined.samples),
+            picture_bytes=sum((path / name).stat().st_size for name in drawn),
+            skipped=len(joined.skipped),
+            variants=0 if isinstance(content, bytes) else content.variants,
+        ),
+        skipped=dict(sorted(Counter(str(one.reason) for one in joined.skipped).items())),
+        disagreements=folder.disagreements(joined.samples),
+        digest=digest,
+    )
+
+
+def _examples(samples: Sequence[join.Sample], captions: Sequence[str]) -> tuple[card.Example, ...]:
+    step = max(1, len(samples) // EXAMPLES)
+    return tuple(
+        card.Example(sample.entry.literal, folder.picture_name(sample.entry.literal), text)
+        for sample, text in list(zip(samples, captions, strict=True))[::step][:EXAMPLES]
+    )

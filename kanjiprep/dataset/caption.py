@@ -1,0 +1,131 @@
+"""Captions from Jinja templates: what a template may say, and what it may not."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kanjiprep.dataset.join import Sample
+from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.resources import environment, shipped
+from kanjiprep.spec import did_you_mean
+
+if TYPE_CHECKING:
+    import jinja2
+
+FIELDS: Final = (
+    "literal",
+    "codepoint",
+    "meanings",
+    "on",
+    "kun",
+    "stroke_count",
+    "grade",
+    "jlpt",
+    "frequency",
+    "radical",
+    "components",
+)
+"""The names that a caption template may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionTemplate:
+    """A caption template that was checked.
+
+    Attributes:
+        name: A shipped name, or the path that was given.
+        source: Its text.
+    """
+
+    name: str
+    source: str
+    compiled: jinja2.Template
+
+
+def names() -> tuple[str, ...]:
+    """The shipped templates."""
+    return tuple(sorted(path.stem for path in (shipped("templates") / "captions").glob("*.j2")))
+
+
+def load(name: str) -> CaptionTemplate:
+    """The shipped template ``name``, or the one in the file of that path.
+
+    Raises:
+        UsageError: If there is none, or it is not a template, or it uses a field that does not exist.
+    """
+    import jinja2
+
+    path = _path(name)
+    try:
+        source = path.read_text("utf-8")
+        _refuse_unknown_fields(source, str(path))
+        return CaptionTemplate(name, source, environment().from_string(source))
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(f"not a Jinja template: {error.message}", f"{path}:{error.lineno}", "mend the line") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("not UTF-8 text", str(path), "save it as UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"cannot be read: {os_reason(error)}", str(path), "check the path") from error
+
+
+def caption(template: CaptionTemplate, sample: Sample) -> str:
+    """The caption of ``sample``: one line of text.
+
+    Raises:
+        UsageError: If the template fails on this sample, or gives nothing or more than one line.
+    """
+    import jinja2
+
+    where = f"{template.name} for {sample.entry.literal}"
+    try:
+        text = template.compiled.render(fields(sample)).strip()
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise UsageError(f"the caption template fails: {error}", where, "mend the template") from error
+    if not text:
+        raise UsageError("the caption is empty", where, "write a template that says something for every kanji")
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
+        raise UsageError("the caption holds a line break or control character", where, "keep it on one line")
+    return text
+
+
+def fields(sample: Sample) -> dict[str, object]:
+    """What a template sees of ``sample``, by the names in ``FIELDS``."""
+    entry = sample.entry
+    values: tuple[object, ...] = (
+        entry.literal,
+        f"{entry.codepoint:05x}",
+        entry.meanings,
+        entry.on,
+        entry.kun,
+        len(sample.glyph.strokes),
+        entry.grade,
+        entry.jlpt,
+        entry.frequency,
+        entry.radical,
+        sample.parts,
+    )
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def _path(name: str) -> Path:
+    if name in names():
+        return shipped("templates") / "captions" / f"{name}.j2"
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"no caption template {name!r}{did_you_mean(name, names())}", "--caption",
+                         f"give one of {', '.join(names())}, or a file")  # fmt: skip
+    return path
+
+
+def _refuse_unknown_fields(source: str, where: str) -> None:
+    from jinja2 import meta, nodes
+
+    tree = environment().parse(source)
+    unknown = meta.find_undeclared_variables(tree) - set(FIELDS)
+    for node in tree.find_all(nodes.Name):
+        if node.name in unknown:
+            raise UsageError(f"{{{{ {node.name} }}}} is not a field{did_you_mean(node.name, FIELDS)}",
+                             f"{where}:{node.lineno}", f"use one of {', '.join(FIELDS)}")  # fmt: skip

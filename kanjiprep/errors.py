@@ -1,0 +1,51 @@
+"""Every way to fail, each with its exit code, its place and its remedy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KanjiprepError(Exception):
+    """A failure that a user can read in one line.
+
+    Args:
+        what: What is wrong, a phrase without a full stop.
+        where: The place: a path, ``path:line``, a literal or a key. Empty when there is none.
+        remedy: What to do about it, a phrase without a full stop. Empty when nothing helps.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where, remedy)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{place}{self.what}{remedy}".split())
+
+
+class UsageError(KanjiprepError):
+    """A wrong option, template or spec (exit code 2)."""
+
+    exit_code = 2
+
+
+class InputError(KanjiprepError):
+    """Source data that cannot be read or trusted (exit code 3)."""
+
+    exit_code = 3
+
+
+class DatasetError(KanjiprepError):
+    """A dataset folder that cannot be written, or is not what it says (exit code 4)."""
+
+    exit_code = 4
+
+
+def os_reason(error: OSError) -> str:
+    """The operating system's own words for ``error``, without its number and path."""
+    return (error.strerror or str(error) or type(error).__name__).lower()

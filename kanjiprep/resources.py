@@ -1,0 +1,32 @@
+"""Finds what ships beside the code, and renders templates in a closed Jinja."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(folder: str) -> Path:
+    """The folder ``templates`` or ``simpletuner_configs``: from the wheel, or from the checkout."""
+    in_wheel = _PACKAGE / "_shipped" / folder
+    return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / folder
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """A sandboxed Jinja without loaders or globals, in which an unknown name is an error."""
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    closed = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    closed.globals.clear()
+    closed.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
+    return closed

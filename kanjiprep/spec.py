@@ -1,0 +1,122 @@
+"""A table (TOML or JSON) into a frozen dataclass, strictly: every problem found at once."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, TypeVar, cast
+
+from kanjiprep.errors import UsageError
+
+T = TypeVar("T")
+
+
+class SpecError(UsageError):
+    """A table that does not fit its dataclass; ``problems`` holds one line each."""
+
+    def __init__(self, where: str, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems), where)
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.where, self.problems)
+
+
+def from_table(cls: type[T], table: object, where: str) -> T:
+    """An instance of the dataclass ``cls`` from ``table``, or every reason why not.
+
+    Fields may be ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``tuple[X, ...]``,
+    ``Mapping[str, X]``, another dataclass, or ``X | None``. Integers are accepted for floats,
+    booleans never for numbers.
+
+    Args:
+        cls: The dataclass to fill.
+        table: What a TOML or JSON parser returned.
+        where: The file, for the error.
+
+    Raises:
+        SpecError: Naming every unknown, missing and ill-typed key with its dotted path.
+    """
+    problems: list[str] = []
+    value = _read(cls, table, "", problems)
+    if problems:
+        raise SpecError(where, tuple(problems))
+    return cast(T, value)
+
+
+def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    """``", did you mean X?"`` for the known word nearest to ``word``, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _read(kind: Any, value: object, path: str, problems: list[str]) -> object:
+    if is_dataclass(kind):
+        return _read_dataclass(cast(type, kind), value, path, problems)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return None if value is None else _read(inner, value, path, problems)
+    if origin is typing.Literal:
+        return _expect(value in arguments, value, path, f"one of {', '.join(map(repr, arguments))}", problems)
+    if origin is tuple:
+        return _read_tuple(arguments[0], value, path, problems)
+    if origin is not None and issubclass(origin, Mapping):
+        return _read_mapping(arguments[1], value, path, problems)
+    return _read_scalar(kind, value, path, problems)
+
+
+def _read_dataclass(cls: type, value: object, path: str, problems: list[str]) -> object:
+    if not isinstance(value, Mapping):
+        return _expect(False, value, path, "a table", problems)
+    before = len(problems)
+    hints = typing.get_type_hints(cls)
+    known = {field.name: field for field in fields(cls)}
+    for key in value:
+        if key not in known:
+            problems.append(f"{_join(path, key)} is not a key here{did_you_mean(str(key), known)}")
+    arguments = {
+        name: _read(hints[name], value[name], _join(path, name), problems) for name in known if name in value
+    }
+    missing = [name for name, field in known.items() if name not in value and _is_required(field)]
+    problems += [f"{_join(path, name)} is missing" for name in missing]
+    return cls(**arguments) if len(problems) == before else None
+
+
+def _read_tuple(kind: Any, value: object, path: str, problems: list[str]) -> object:
+    if not isinstance(value, list | tuple):
+        return _expect(False, value, path, "a list", problems)
+    return tuple(_read(kind, item, f"{path}[{index}]", problems) for index, item in enumerate(value))
+
+
+def _read_mapping(kind: Any, value: object, path: str, problems: list[str]) -> object:
+    if not isinstance(value, Mapping):
+        return _expect(False, value, path, "a table", problems)
+    return {str(key): _read(kind, item, _join(path, str(key)), problems) for key, item in value.items()}
+
+
+def _read_scalar(kind: Any, value: object, path: str, problems: list[str]) -> object:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return _expect(fits, value, path, f"{_A[kind]}", problems)
+
+
+_A = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _expect(fits: bool, value: object, path: str, wanted: str, problems: list[str]) -> object:
+    if not fits:
+        problems.append(f"{path or 'the document'} must be {wanted}, not {value!r:.60}")
+    return value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
