@@ -75,9 +75,9 @@ def _read_dataclass(cls: type, value: object, path: str, problems: list[str]) ->
     before = len(problems)
     hints = typing.get_type_hints(cls)
     known = {field.name: field for field in fields(cls)}
-    for key in value:
-        if key not in known:
-            problems.append(f"{_join(path, key)} is not a key here{did_you_mean(str(key), known)}")
+    problems += [
+        f"{_join(path, key)} is not a key here{did_you_mean(str(key), known)}" for key in value if key not in known
+    ]
     arguments = {
         name: _read(hints[name], value[name], _join(path, name), problems) for name in known if name in value
     }

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kanjiprep import __version__
-from kanjiprep.cli.dataset import build
+from kanjiprep.cli.dataset import build, check
 from kanjiprep.errors import KanjiprepError
 from kanjiprep.spec import did_you_mean
 
@@ -54,7 +54,7 @@ def door() -> None:
     """
 
 
-for _command in (build,):
+for _command in (build, check):
     door.add_command(_command)
 
 

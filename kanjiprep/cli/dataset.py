@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from kanjiprep.cli import talk
+from kanjiprep.errors import DatasetError
 
 if TYPE_CHECKING:
-    from kanjiprep.dataset.build import Built, BuildRequest
+    from kanjiprep.dataset.build import BuildRequest, Built
+    from kanjiprep.dataset.check import Checked
+
+UNFIT = DatasetError.exit_code
 
 
 @click.command(
@@ -78,7 +83,8 @@ def build(
     second build of the same thing only verifies it.
     """
     from kanjiprep.dataset import build as building
-    from kanjiprep.dataset import selection, sources, workers as pool  # noqa: I001
+    from kanjiprep.dataset import selection, sources
+    from kanjiprep.dataset import workers as pool
     from kanjiprep.dataset.raster import Style
 
     count = workers or pool.available()
@@ -130,3 +136,50 @@ def _tell(built: Built, verified: int, request: BuildRequest) -> None:
         talk.say(f"compared with CairoSVG: {verified:,} pictures, every pixel equal")
     talk.say(f"digest: {built.certificate.digest}")
     talk.say(f"Next: kanjiprep check {request.out}")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kanjiprep check
+  kanjiprep check dataset/ --sheet look.png --json"""
+)
+@click.argument("dataset", type=click.Path(path_type=Path), default=Path("dataset"))
+@click.option(
+    "--sheet", type=click.Path(path_type=Path), help="Contact sheet.  [default: DATASET-sheet.png beside it]"
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that look.  [default: one a processor]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def check(dataset: Path, sheet: Path | None, workers: int | None, as_json: bool) -> int:
+    """Say whether DATASET (default: dataset/) is fit to train on.
+
+    Looks at every picture, row and caption, names each problem with its remedy, counts, and draws a
+    contact sheet with the troubled pictures first. Exit code 4 means that it is not fit.
+    """
+    from kanjiprep.dataset import check as checking
+    from kanjiprep.dataset import workers as pool
+
+    with talk.progress(quiet=as_json) as progress:
+        checked = checking.check(dataset, sheet, workers or pool.available(), progress)
+    if as_json:
+        talk.print_json({"fit": checked.is_fit, **dataclasses.asdict(checked)})
+    else:
+        _report(checked, dataset)
+    return 0 if checked.is_fit else UNFIT
+
+
+def _report(checked: Checked, dataset: Path) -> None:
+    numbers = checked.statistics
+    for problem in checked.problems:
+        shown = ", ".join(problem.items[:3]) + (", ..." if len(problem.items) > 3 else "")  # noqa: PLR2004
+        talk.say(f"{problem.severity}: {problem.what}: {len(problem.items):,} ({shown}); {problem.remedy}")
+    talk.say(f"{numbers.samples:,} samples, {numbers.picture_bytes / 1e6:.1f} MB")
+    for name, spread, how in (
+        ("ink share", numbers.ink, "measured"),
+        ("caption length", numbers.caption_characters, "characters"),
+        ("CLIP tokens", numbers.clip_tokens, numbers.clip_counted),
+        ("T5 tokens", numbers.t5_tokens, numbers.t5_counted),
+    ):
+        talk.say(f"{name}: {spread.least:.4g} to {spread.most:.4g}, median {spread.median:.4g} ({how})")
+    talk.say(f"contact sheet: {checked.sheet}")
+    talk.say(f"{dataset} is fit to train on" if checked.is_fit else f"{dataset} is not fit to train on")

@@ -117,5 +117,8 @@ def _as_dataset_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DatasetError(f"cannot be written: {os_reason(error)}", str(error.filename or path),
-                           "free the space, fix the permissions, or give another folder") from error  # fmt: skip
+        raise DatasetError(
+            f"cannot be written: {os_reason(error)}",
+            str(error.filename or path),
+            "free the space, fix the permissions, or give another folder",
+        ) from error

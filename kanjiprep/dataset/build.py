@@ -13,6 +13,7 @@ from kanjiprep import __version__
 from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources
 from kanjiprep.dataset.aside import Aside
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
+from kanjiprep.dataset.kanjivg import KanjiVG
 from kanjiprep.dataset.raster import Style, refuse_impossible
 from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import DatasetError, InputError
@@ -83,7 +84,22 @@ class _Sources:
     kanjidic: sources.Found
     kanjivg: sources.Found
     dictionary: bytes
-    drawings: kanjivg.KanjiVG
+    drawings: KanjiVG
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All that is known before the first picture is drawn."""
+
+    recipe: Certificate
+    samples: tuple[join.Sample, ...]
+    captions: tuple[str, ...]
+    skipped: tuple[join.Skipped, ...]
+    variants: int
+
+    def drawings(self) -> list[drawing.Drawing]:
+        """What to draw, in the samples' order."""
+        return [drawing.drawing_of(sample.glyph) for sample in self.samples]
 
 
 def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
@@ -104,12 +120,12 @@ def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
     standing = _standing(out, recipe, request.replace, progress)
     if standing is not None:
         return Built(out, standing, True, 0, read.kanjidic, read.kanjivg)
-    joined = _join(request, read)
+    job = _job(request, recipe, template, read)
     aside = Aside(out)
     with aside.opened(folder.certificate_json(recipe)):
         resumed = aside.journal()
-        drawn = _draw(joined.samples, request, aside, resumed, progress)
-        certificate = _write(aside, joined, template, recipe, drawn, read)
+        drawn = _draw(job, aside, resumed, request.workers, progress)
+        certificate = _write(job, aside, drawn)
     return Built(out, certificate, False, len(resumed), read.kanjidic, read.kanjivg)
 
 
@@ -197,8 +213,9 @@ def _first_difference(standing: Certificate, recipe: Certificate) -> str:
 def _refuse_strangers(names: Sequence[str], out: Path) -> None:
     if names:
         shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")  # noqa: PLR2004
-        raise DatasetError(f"holds files that kanjiprep did not write: {shown}", str(out),
-                           "move them away or give another folder")  # fmt: skip
+        raise DatasetError(
+            f"holds files that kanjiprep did not write: {shown}", str(out), "move them away or give another folder"
+        )
 
 
 def _listed(out: Path) -> dict[str, str]:
@@ -206,25 +223,25 @@ def _listed(out: Path) -> dict[str, str]:
     return folder.parse_sums(listed.read_text("utf-8")) if listed.is_file() else {}
 
 
-def _join(request: BuildRequest, read: _Sources) -> join.Joined:
+def _job(request: BuildRequest, recipe: Certificate, template: caption.CaptionTemplate, read: _Sources) -> _Job:
     dictionary = kanjidic.parse(read.dictionary, str(read.kanjidic.path))
     selection.refuse_unknown(request.selection.literals, dictionary.entries, "--literals")
     joined = join.join(dictionary.entries, kanjivg.parse(read.drawings), request.selection)
     if not joined.samples:
-        raise InputError("no kanji meets the selection and has both strokes and a meaning",
-                         remedy="ask for more")  # fmt: skip
-    return joined
+        raise InputError("no kanji meets the selection and has both strokes and a meaning", remedy="ask for more")
+    captions = tuple(caption.caption(template, sample) for sample in joined.samples)
+    content = read.drawings.content
+    variants = 0 if isinstance(content, bytes) else content.variants
+    return _Job(recipe, joined.samples, captions, joined.skipped, variants)
 
 
-def _draw(
-    samples: Sequence[join.Sample], request: BuildRequest, aside: Aside, resumed: Mapping[str, str], progress: Progress
-) -> dict[str, str]:
+def _draw(job: _Job, aside: Aside, resumed: Mapping[str, str], workers: int, progress: Progress) -> dict[str, str]:
     """Digest by name of every picture, in the samples' order."""
-    drawings = [drawing.drawing_of(sample.glyph) for sample in samples]
+    drawings = job.drawings()
     waiting = [one for one in drawings if one.name not in resumed]
     done = dict(resumed)
     progress("draw", len(done), len(drawings))
-    for run in drawing.draw_all(waiting, aside.path, request.style, request.workers):
+    for run in drawing.draw_all(waiting, aside.path, job.recipe.style, workers):
         new = {drawn.name: drawn.sha256 for drawn in run}
         aside.note(new)
         done |= new
@@ -232,27 +249,20 @@ def _draw(
     return {one.name: done[one.name] for one in drawings}
 
 
-def _write(
-    aside: Aside,
-    joined: join.Joined,
-    template: caption.CaptionTemplate,
-    recipe: Certificate,
-    drawn: Mapping[str, str],
-    read: _Sources,
-) -> Certificate:
+def _write(job: _Job, aside: Aside, drawn: Mapping[str, str]) -> Certificate:
     """Write all but the pictures, and rename the folder into place."""
-    captions = [caption.caption(template, sample) for sample in joined.samples]
     tables = {
-        folder.METADATA: folder.metadata_csv(zip(drawn, captions, strict=True)),
-        folder.SKIPPED: folder.skipped_csv(joined.skipped),
+        folder.METADATA: folder.metadata_csv(zip(drawn, job.captions, strict=True)),
+        folder.SKIPPED: folder.skipped_csv(job.skipped),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
     listed = folder.sums({**digests, **drawn})
-    certificate = _complete(recipe, joined, aside.path, drawn, read, hashlib.sha256(listed).hexdigest())
+    picture_bytes = sum((aside.path / name).stat().st_size for name in drawn)
+    certificate = _completed(job, picture_bytes, hashlib.sha256(listed).hexdigest())
     files = {
         **tables,
         folder.SUMS: listed,
-        folder.CARD: card.card(certificate, _examples(joined.samples, captions)),
+        folder.CARD: card.card(certificate, _examples(job)),
         folder.CERTIFICATE: folder.certificate_json(certificate),
     }
     for name, data in files.items():
@@ -261,28 +271,24 @@ def _write(
     return certificate
 
 
-def _complete(
-    recipe: Certificate, joined: join.Joined, path: Path, drawn: Mapping[str, str], read: _Sources, digest: str
-) -> Certificate:
-    content = read.drawings.content
+def _completed(job: _Job, picture_bytes: int, digest: str) -> Certificate:
     return replace(
-        recipe,
+        job.recipe,
         counts=Counts(
-            samples=len(joined.samples),
-            strokes=sum(len(sample.glyph.strokes) for sample in joined.samples),
-            picture_bytes=sum((path / name).stat().st_size for name in drawn),
-            skipped=len(joined.skipped),
-            variants=0 if isinstance(content, bytes) else content.variants,
+            samples=len(job.samples),
+            strokes=sum(len(sample.glyph.strokes) for sample in job.samples),
+            picture_bytes=picture_bytes,
+            skipped=len(job.skipped),
+            variants=job.variants,
         ),
-        skipped=dict(sorted(Counter(str(one.reason) for one in joined.skipped).items())),
-        disagreements=folder.disagreements(joined.samples),
+        skipped=dict(sorted(Counter(str(one.reason) for one in job.skipped).items())),
+        disagreements=folder.disagreements(job.samples),
         digest=digest,
     )
 
 
-def _examples(samples: Sequence[join.Sample], captions: Sequence[str]) -> tuple[card.Example, ...]:
-    step = max(1, len(samples) // EXAMPLES)
-    return tuple(
-        card.Example(sample.entry.literal, folder.picture_name(sample.entry.literal), text)
-        for sample, text in list(zip(samples, captions, strict=True))[::step][:EXAMPLES]
-    )
+def _examples(job: _Job) -> tuple[card.Example, ...]:
+    step = max(1, len(job.samples) // EXAMPLES)
+    shown = list(zip(job.samples, job.captions, strict=True))[::step][:EXAMPLES]
+    literals = [(sample.entry.literal, text) for sample, text in shown]
+    return tuple(card.Example(literal, folder.picture_name(literal), text) for literal, text in literals)

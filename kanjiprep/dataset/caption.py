@@ -64,7 +64,9 @@ def load(name: str) -> CaptionTemplate:
         _refuse_unknown_fields(source, str(path))
         return CaptionTemplate(name, source, environment().from_string(source))
     except jinja2.TemplateSyntaxError as error:
-        raise UsageError(f"not a Jinja template: {error.message}", f"{path}:{error.lineno}", "mend the line") from error
+        raise UsageError(
+            f"not a Jinja template: {error.message}", f"{path}:{error.lineno}", "mend the line"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError("not UTF-8 text", str(path), "save it as UTF-8") from error
     except OSError as error:
@@ -115,8 +117,11 @@ def _path(name: str) -> Path:
         return shipped("templates") / "captions" / f"{name}.j2"
     path = Path(name).expanduser()
     if not path.is_file():
-        raise UsageError(f"no caption template {name!r}{did_you_mean(name, names())}", "--caption",
-                         f"give one of {', '.join(names())}, or a file")  # fmt: skip
+        raise UsageError(
+            f"no caption template {name!r}{did_you_mean(name, names())}",
+            "--caption",
+            f"give one of {', '.join(names())}, or a file",
+        )
     return path
 
 
@@ -127,5 +132,8 @@ def _refuse_unknown_fields(source: str, where: str) -> None:
     unknown = meta.find_undeclared_variables(tree) - set(FIELDS)
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
-            raise UsageError(f"{{{{ {node.name} }}}} is not a field{did_you_mean(node.name, FIELDS)}",
-                             f"{where}:{node.lineno}", f"use one of {', '.join(FIELDS)}")  # fmt: skip
+            raise UsageError(
+                f"{{{{ {node.name} }}}} is not a field{did_you_mean(node.name, FIELDS)}",
+                f"{where}:{node.lineno}",
+                f"use one of {', '.join(FIELDS)}",
+            )

@@ -48,9 +48,7 @@ def drawing_of(glyph: kanjivg.GlyphStrokes) -> Drawing:
     return Drawing(picture_name(glyph.literal), paths, glyph.svg, glyph.where)
 
 
-def draw_all(
-    drawings: Sequence[Drawing], folder: Path, style: Style, worker_count: int
-) -> Iterator[list[Drawn]]:
+def draw_all(drawings: Sequence[Drawing], folder: Path, style: Style, worker_count: int) -> Iterator[list[Drawn]]:
     """Draw every picture into ``folder``; yields what each run of them has become.
 
     Raises:
@@ -113,8 +111,9 @@ def _segments(path: str, number: int, drawing: Drawing) -> list[path_data.Segmen
     try:
         return path_data.segments(path)
     except path_data.PathError as error:
-        raise InputError(f"stroke {number} of {drawing.name[0]} is broken: {error}", drawing.where,
-                         "use the upstream file") from error  # fmt: skip
+        raise InputError(
+            f"stroke {number} of {drawing.name[0]} is broken: {error}", drawing.where, "use the upstream file"
+        ) from error
 
 
 def _compare_run(folder: Path, style: Style, documents: Sequence[tuple[str, bytes]]) -> int:
@@ -124,8 +123,11 @@ def _compare_run(folder: Path, style: Style, documents: Sequence[tuple[str, byte
         expected = reference.render(svg, style, name)
         largest = int(np.abs(_read(folder / name).astype(np.int16) - expected).max())
         if largest:
-            raise DatasetError(f"differs from CairoSVG's rendering by up to {largest} of 255", str(folder / name),
-                               "report it with the versions of cairo and CairoSVG")  # fmt: skip
+            raise DatasetError(
+                f"differs from CairoSVG's rendering by up to {largest} of 255",
+                str(folder / name),
+                "report it with the versions of cairo and CairoSVG",
+            )
     return len(documents)
 
 

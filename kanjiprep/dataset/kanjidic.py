@@ -73,7 +73,9 @@ def parse(data: bytes, where: str) -> Kanjidic:
     for element in safe_xml.iterate(data, where, "kanjidic2", ("character",)):
         entry = _entry(element, where)
         if entry.literal in entries:
-            raise InputError(f"{entry.literal} appears twice", f"{where}:{element.sourceline}", "use the upstream file")
+            raise InputError(
+                f"{entry.literal} appears twice", f"{where}:{element.sourceline}", "use the upstream file"
+            )
         entries[entry.literal] = entry
     if not entries:
         raise InputError("holds no <character>", where, "fetch it again")
@@ -129,21 +131,22 @@ def _expect_same_codepoint(group: etree._Element | None, literal: str, at: str) 
     values = () if group is None else group.iter("cp_value")
     ucs = next((value.text or "" for value in values if value.get("cp_type") == "ucs"), "")
     if ucs.strip().lower().lstrip("0") != f"{ord(literal):x}":
-        raise InputError(f"{literal} is U+{ord(literal):04X}, but its ucs code point says {ucs or 'nothing'}",
-                         at, "use the upstream file")  # fmt: skip
+        raise InputError(
+            f"{literal} is U+{ord(literal):04X}, but its ucs code point says {ucs or 'nothing'}",
+            at,
+            "use the upstream file",
+        )
 
 
-def _numbers(
-    group: etree._Element | None, tags: tuple[str, ...], literal: str, at: str
-) -> dict[str, list[int]]:
+def _numbers(group: etree._Element | None, tags: tuple[str, ...], literal: str, at: str) -> dict[str, list[int]]:
     """The numbers in ``group`` by tag, in the file's order; of ``rad_value`` the classical one alone."""
     found: dict[str, list[int]] = {tag: [] for tag in tags}
     for child in () if group is None else group.iter(*tags):
         text = (child.text or "").strip()
         if not (text.isascii() and text.isdigit()):
-            raise InputError(f"{child.tag} of {literal} is {text!r}, not a number", at, "use the upstream file")
+            raise InputError(f"{child.tag!s} of {literal} is {text!r}, not a number", at, "use the upstream file")
         if child.get("rad_type", "classical") == "classical":
-            found[child.tag].append(int(text))
+            found[str(child.tag)].append(int(text))
     return found
 
 

@@ -21,9 +21,19 @@ _SVG = "{http://www.w3.org/2000/svg}"
 # The DTD of every file fixes the first; files since 2026 declare the second on their root as well.
 _KVG_SPACES = ("{http://kanjivg.tagaini.net}", "{https://kanjivg.tagaini.net/}")
 _KVG_NAMES = (
-    "element", "variant", "partial", "original", "part", "number",
-    "tradForm", "radicalForm", "position", "radical", "phon", "type",
-)  # fmt: skip
+    "element",
+    "variant",
+    "partial",
+    "original",
+    "part",
+    "number",
+    "tradForm",
+    "radicalForm",
+    "position",
+    "radical",
+    "phon",
+    "type",
+)
 _KVG = {name: tuple(space + name for space in _KVG_SPACES) for name in _KVG_NAMES}
 _BARE = frozenset(("id", "d", *(key for keys in _KVG.values() for key in keys)))
 _DRAWN = (f"{_SVG}g", f"{_SVG}path")
@@ -114,7 +124,9 @@ def parse(source: KanjiVG) -> Mapping[int, GlyphStrokes]:
         glyphs = _parse_single(source.content, source.where)
     else:
         files = source.content
-        glyphs = (parse_svg(data, raw.codepoint_of(name), f"{files.where}/{name}") for name, data in files.files.items())
+        glyphs = (
+            parse_svg(data, raw.codepoint_of(name), f"{files.where}/{name}") for name, data in files.files.items()
+        )
     found = {glyph.codepoint: glyph for glyph in glyphs}
     if not found:
         raise InputError("holds no drawing", source.where, "give KanjiVG's folder, zip, wheel or kanjivg.xml")
@@ -134,8 +146,9 @@ def parse_svg(data: bytes, codepoint: int, where: str) -> GlyphStrokes:
     """
     root = safe_xml.parse(data, where)
     if root.tag != f"{_SVG}svg":
-        raise InputError(f"the root element is <{root.tag}>, not <svg>", f"{where}:{root.sourceline}",
-                         "give KanjiVG's own file")  # fmt: skip
+        raise InputError(
+            f"the root element is <{root.tag!s}>, not <svg>", f"{where}:{root.sourceline}", "give KanjiVG's own file"
+        )
     _drop_numbers(root)
     drawn = _stroke_paths(root, where)
     strokes = tuple(_stroke(path) for path in drawn.iter(f"{_SVG}path"))
@@ -191,7 +204,9 @@ def _stroke(path: etree._Element) -> Stroke:
 def _component(group: etree._Element, tag: str, where: str) -> Component:
     part = _kvg(group, "part")
     if part and not (part.isascii() and part.isdecimal()):
-        raise InputError(f"kvg:part is {part!r}, not a number", f"{where}:{group.sourceline}", "use the upstream file")
+        raise InputError(
+            f"kvg:part is {part!r}, not a number", f"{where}:{group.sourceline}", "use the upstream file"
+        )
     return Component(
         element=_kvg(group, "element"),
         original=_kvg(group, "original"),
@@ -234,4 +249,4 @@ def _style(group: etree._Element) -> dict[str, str]:
 
 def _kvg(element: etree._Element, name: str) -> str:
     first, second = _KVG[name]
-    return element.get(first) or element.get(second, "")
+    return element.get(first) or element.get(second) or ""

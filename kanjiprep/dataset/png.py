@@ -45,7 +45,7 @@ def deflate_with(make: Callable[..., _Compressor]) -> Callable[[np.ndarray], byt
 
     def deflate(rows: np.ndarray) -> bytes:
         stream = make(level=2, strategy=zlib.Z_RLE)
-        return stream.compress(memoryview(rows).cast("B")) + stream.flush()
+        return stream.compress(rows.data.cast("B")) + stream.flush()
 
     return deflate
 

@@ -66,7 +66,7 @@ class Canvas:
         stride = cairocffi.ImageSurface.format_stride_for_width(cairocffi.FORMAT_A8, style.size_px)
         self._buffer = np.empty((style.size_px, stride), np.uint8)
         self._surface = cairocffi.ImageSurface.create_for_data(
-            memoryview(self._buffer).cast("B"), cairocffi.FORMAT_A8, style.size_px, style.size_px, stride
+            self._buffer.data.cast("B"), cairocffi.FORMAT_A8, style.size_px, style.size_px, stride
         )
         self._context = _context(self._surface, style)
         self._pixels = self._buffer[:, : style.size_px]

@@ -101,13 +101,15 @@ def read_glyph_files(path: Path) -> GlyphFiles:
         else:
             files[name] = data
     if not files:
-        raise InputError("holds no KanjiVG drawing (like 04e9c.svg)", str(path), "give KanjiVG's folder, zip or wheel")
+        raise InputError(
+            "holds no KanjiVG drawing (like 04e9c.svg)", str(path), "give KanjiVG's folder, zip or wheel"
+        )
     return GlyphFiles(str(path), dict(sorted(files.items())), variants)
 
 
 def codepoint_of(name: str) -> int:
     """The code point that a base drawing's file name tells, the only key that is right for every file."""
-    return int(name.split(".")[0], 16)
+    return int(name.split(".", maxsplit=1)[0], 16)
 
 
 def _folder_members(path: Path) -> Iterator[tuple[str, bool, bytes]]:
@@ -150,8 +152,9 @@ def _glyphs(names: list[str], path: Path) -> Iterator[tuple[str, bool]]:
 
 def _expect_small(size: int, where: str) -> None:
     if size > MAX_GLYPH_BYTES:
-        raise InputError(f"larger than {MAX_GLYPH_BYTES >> 20} MiB, too large for one drawing", where,
-                         "give the real KanjiVG file")  # fmt: skip
+        raise InputError(
+            f"larger than {MAX_GLYPH_BYTES >> 20} MiB, too large for one drawing", where, "give the real KanjiVG file"
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -30,7 +30,9 @@ def render(svg: bytes, style: Style, where: str) -> Pixels:
             background_color="white",
         )
     except Exception as error:  # CairoSVG raises whatever its parsers and cairo happen to raise
-        raise InputError(f"CairoSVG cannot draw it: {type(error).__name__}: {error}", where, "mend the SVG") from error
+        raise InputError(
+            f"CairoSVG cannot draw it: {type(error).__name__}: {error}", where, "mend the SVG"
+        ) from error
     with Image.open(io.BytesIO(png)) as picture:
         return np.asarray(picture.convert("RGB").convert("L"))
 

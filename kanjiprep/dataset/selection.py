@@ -67,5 +67,6 @@ def refuse_unknown(literals: str, entries: tuple[KanjiEntry, ...], where: str) -
     unknown = [literal for literal in literals if literal not in known]
     if unknown:
         shown = " ".join(unknown[:10]) + (" ..." if len(unknown) > 10 else "")  # noqa: PLR2004
-        raise InputError(f"{len(unknown)} of {len(literals)} characters are not in KANJIDIC2: {shown}", where,
-                         "take them out")  # fmt: skip
+        raise InputError(
+            f"{len(unknown)} of {len(literals)} characters are not in KANJIDIC2: {shown}", where, "take them out"
+        )

@@ -1,0 +1,175 @@
+"""Whether a dataset folder is fit to train on: facts gathered, judged and counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kanjiprep.dataset import folder, inspection, problems, sheet, tokens
+from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.progress import Progress
+
+if TYPE_CHECKING:
+    from kanjiprep.dataset.inspection import Picture
+    from kanjiprep.dataset.problems import Facts, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, median and largest of a measure."""
+
+    least: float
+    median: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A dataset in numbers.
+
+    Attributes:
+        samples: Rows of metadata.csv.
+        picture_bytes: Size of all pictures.
+        ink: Share of black, 0 to 1.
+        caption_characters: Length of the captions.
+        clip_tokens: Counted as ``clip_counted`` says.
+        clip_counted: How.
+        t5_tokens: Counted as ``t5_counted`` says.
+        t5_counted: How.
+        strokes: Strokes drawn in all, from the birth certificate; None without one.
+    """
+
+    samples: int
+    picture_bytes: int
+    ink: Spread
+    caption_characters: Spread
+    clip_tokens: Spread
+    clip_counted: str
+    t5_tokens: Spread
+    t5_counted: str
+    strokes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The verdict on a dataset folder."""
+
+    folder: Path
+    problems: tuple[Problem, ...]
+    statistics: Statistics
+    sheet: Path
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it can be trained on: no problem is an error."""
+        return all(problem.severity != "error" for problem in self.problems)
+
+
+def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress) -> Checked:
+    """The verdict on the dataset in ``path``, with a contact sheet drawn.
+
+    Args:
+        path: The dataset folder.
+        sheet_path: Where the contact sheet goes; None for ``NAME-sheet.png`` beside the folder.
+        workers: How many processes look at pictures.
+        progress: Hears pictures looked at.
+
+    Raises:
+        DatasetError: If there is no dataset to judge: no folder, or no metadata.csv that can be read.
+    """
+    at = path.expanduser().resolve()
+    target = sheet_path or at.with_name(f"{at.name}-sheet.png")
+    facts = gather(at, workers, progress)
+    found = problems.find(facts)
+    names = [name for name, _ in facts.rows if name in facts.files]
+    troubled = _troubled(names, found)
+    sheet.write(sheet.draw(at, sheet.choose(names, troubled), troubled), target)
+    return Checked(at, found, _statistics(at, facts), target)
+
+
+def gather(path: Path, workers: int, progress: Progress) -> Facts:
+    """All that the judges need to know of the folder ``path``.
+
+    Raises:
+        DatasetError: If there is no folder, or no metadata.csv that can be read.
+    """
+    rows = read_rows(path / folder.METADATA)
+    files = frozenset(entry.name for entry in path.iterdir() if entry.suffix.lower() in folder.PICTURE_SUFFIXES)
+    names = list(dict.fromkeys(name for name, _ in rows if name in files))
+    pictures: list[Picture] = []
+    for run in inspection.inspect_all(path, names, workers):
+        pictures += run
+        progress("look at pictures", len(pictures), len(names))
+    certificate = folder.read_certificate(path)
+    changes = folder.differences(path, certificate, progress) if certificate else ()
+    return problems.Facts(
+        rows, _read_back(path / folder.METADATA, rows), files, tuple(pictures), changes, certificate
+    )
+
+
+def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
+    """The rows of a metadata.csv: file name and caption.
+
+    Raises:
+        DatasetError: If it is missing, not UTF-8, or not such a table.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "run kanjiprep build") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if header[:2] != ["file_name", "text"]:
+            raise DatasetError(
+                f"its columns are {','.join(header) or 'missing'}", f"{path}:1", "make them file_name,text"
+            )
+        return tuple(_row(fields, path, reader.line_num) for fields in reader)
+    except csv.Error as error:
+        raise DatasetError(f"not CSV: {error}", f"{path}:{reader.line_num}", "mend the quotes") from error
+
+
+def _row(fields: list[str], path: Path, line: int) -> tuple[str, str]:
+    if len(fields) < 2:  # noqa: PLR2004
+        raise DatasetError(f"{len(fields)} fields instead of 2", f"{path}:{line}", "give file_name,text")
+    return fields[0], fields[1]
+
+
+def _read_back(path: Path, rows: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """What pandas makes of captions that it does not leave alone, as ``datasets`` reads metadata.csv with it."""
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    column = table["text"].tolist() if len(table) == len(rows) else []
+    return {name: repr(value) for (name, text), value in zip(rows, column, strict=False) if value != text}
+
+
+def _troubled(names: list[str], found: tuple[Problem, ...]) -> list[str]:
+    said = {word for problem in found for item in problem.items for word in item.replace(": ", " ").split()}
+    return [name for name in names if name in said]
+
+
+def _statistics(path: Path, facts: Facts) -> Statistics:
+    captions = [text for _, text in facts.rows]
+    counts = facts.certificate.counts if facts.certificate else None
+    return Statistics(
+        samples=len(facts.rows),
+        picture_bytes=sum((path / name).stat().st_size for name in facts.files),
+        ink=_spread([one.ink for one in facts.pictures if not one.fault]),
+        caption_characters=_spread(list(map(len, captions))),
+        clip_tokens=_spread(list(map(tokens.clip_tokens, captions))),
+        clip_counted=tokens.CLIP_COUNTED,
+        t5_tokens=_spread(list(map(tokens.t5_tokens, captions))),
+        t5_counted=tokens.T5_COUNTED,
+        strokes=counts.strokes if counts else None,
+    )
+
+
+def _spread(values: list[float] | list[int]) -> Spread:
+    return Spread(min(values), statistics.median(values), max(values)) if values else Spread(0, 0, 0)
