@@ -171,7 +171,7 @@ def check(dataset: Path, sheet: Path | None, workers: int | None, as_json: bool)
 def _report(checked: Checked, dataset: Path) -> None:
     numbers = checked.statistics
     for problem in checked.problems:
-        shown = ", ".join(problem.items[:3]) + (", ..." if len(problem.items) > 3 else "")  # noqa: PLR2004
+        shown = ", ".join(map(str, problem.items[:3])) + (", ..." if len(problem.items) > 3 else "")  # noqa: PLR2004
         talk.say(f"{problem.severity}: {problem.what}: {len(problem.items):,} ({shown}); {problem.remedy}")
     talk.say(f"{numbers.samples:,} samples, {numbers.picture_bytes / 1e6:.1f} MB")
     for name, spread, how in (

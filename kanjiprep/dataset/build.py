@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep import __version__
-from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources
+from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources, standing
 from kanjiprep.dataset.aside import Aside
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
 from kanjiprep.dataset.kanjivg import KanjiVG
 from kanjiprep.dataset.raster import Style, refuse_impossible
 from kanjiprep.dataset.selection import Selection
-from kanjiprep.errors import DatasetError, InputError
+from kanjiprep.errors import InputError
 from kanjiprep.progress import Progress
 
 EXAMPLES: Final = 8
@@ -117,9 +117,9 @@ def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
     template = caption.load(request.caption)
     read = _read(request, place, progress)
     recipe = _recipe(request, template, read)
-    standing = _standing(out, recipe, request.replace, progress)
-    if standing is not None:
-        return Built(out, standing, True, 0, read.kanjidic, read.kanjivg)
+    there = standing.finished(out, recipe, request.replace, progress)
+    if there is not None:
+        return Built(out, there, True, 0, read.kanjidic, read.kanjivg)
     job = _job(request, recipe, template, read)
     aside = Aside(out)
     with aside.opened(folder.certificate_json(recipe)):
@@ -137,7 +137,7 @@ def verify(built: Built, count: int, workers: int, progress: Progress) -> int:
     """
     drawings = sources.read_kanjivg(built.kanjivg)
     glyphs = kanjivg.parse(drawings)
-    names = [name for name in _listed(built.folder) if name.endswith(".png")]
+    names = [name for name in folder.listed(built.folder) if name.endswith(".png")]
     step = max(1, len(names) // count)
     chosen = [(name, glyphs[ord(name[0])]) for name in names[::step][:count]]
     documents = [(name, kanjivg.document(drawings, glyph)) for name, glyph in chosen]
@@ -170,57 +170,6 @@ def _recipe(request: BuildRequest, template: caption.CaptionTemplate, read: _Sou
         caption=CaptionRecord(template.name, template.source),
         selection=request.selection,
     )
-
-
-def _standing(out: Path, recipe: Certificate, may_replace: bool, progress: Progress) -> Certificate | None:
-    """The certificate of the very dataset that is asked for, if it stands in ``out``; None if ``out`` is free.
-
-    Raises:
-        DatasetError: If ``out`` holds anything else that must not be replaced.
-    """
-    if not out.exists():
-        return None
-    if not out.is_dir():
-        raise DatasetError("is a file, not a folder", str(out), "give another folder")
-    certificate = folder.read_certificate(out)
-    if certificate is None:
-        _refuse_strangers(sorted(entry.name for entry in out.iterdir()), out)
-        return None
-    if certificate.recipe() == recipe:
-        changed = folder.differences(out, certificate, progress)
-        if not changed:
-            return certificate
-        reason = f"{len(changed)} files are not what was built: {', '.join(changed[:3])}"
-    else:
-        reason = f"holds another build ({_first_difference(certificate, recipe)})"
-    if not may_replace:
-        raise DatasetError(reason, str(out), "give --replace to build it anew, or another folder")
-    _refuse_strangers(folder.foreign_files(out, _listed(out)), out)
-    return None
-
-
-def _first_difference(standing: Certificate, recipe: Certificate) -> str:
-    pairs = {
-        "tool": (standing.tool, recipe.tool),
-        "style": (standing.style, recipe.style),
-        "caption": (standing.caption.name, recipe.caption.name),
-        "selection": (standing.selection, recipe.selection),
-        **{key: (standing.sources.get(key), source) for key, source in recipe.sources.items()},
-    }
-    return next((f"other {key}" for key, (there, asked) in pairs.items() if there != asked), "other caption template")
-
-
-def _refuse_strangers(names: Sequence[str], out: Path) -> None:
-    if names:
-        shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")  # noqa: PLR2004
-        raise DatasetError(
-            f"holds files that kanjiprep did not write: {shown}", str(out), "move them away or give another folder"
-        )
-
-
-def _listed(out: Path) -> dict[str, str]:
-    listed = out / folder.SUMS
-    return folder.parse_sums(listed.read_text("utf-8")) if listed.is_file() else {}
 
 
 def _job(request: BuildRequest, recipe: Certificate, template: caption.CaptionTemplate, read: _Sources) -> _Job:

@@ -86,7 +86,7 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
     facts = gather(at, workers, progress)
     found = problems.find(facts)
     names = [name for name, _ in facts.rows if name in facts.files]
-    troubled = _troubled(names, found)
+    troubled = frozenset(name for problem in found for item in problem.items for name in item.files)
     sheet.write(sheet.draw(at, sheet.choose(names, troubled), troubled), target)
     return Checked(at, found, _statistics(at, facts), target)
 
@@ -148,11 +148,6 @@ def _read_back(path: Path, rows: tuple[tuple[str, str], ...]) -> dict[str, str]:
     table = pd.read_csv(path)
     column = table["text"].tolist() if len(table) == len(rows) else []
     return {name: repr(value) for (name, text), value in zip(rows, column, strict=False) if value != text}
-
-
-def _troubled(names: list[str], found: tuple[Problem, ...]) -> list[str]:
-    said = {word for problem in found for item in problem.items for word in item.replace(": ", " ").split()}
-    return [name for name in names if name in said]
 
 
 def _statistics(path: Path, facts: Facts) -> Statistics:

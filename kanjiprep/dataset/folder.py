@@ -180,12 +180,11 @@ def sha256_of(path: Path) -> str:
 def differences(folder: Path, certificate: Certificate, progress: Progress) -> tuple[str, ...]:
     """What in ``folder`` is no longer what ``certificate`` says, one phrase a file; none if all is right."""
     try:
-        listed = (folder / SUMS).read_bytes()
+        if sha256_of(folder / SUMS) != certificate.digest:
+            return (f"{SUMS} is not the one that {CERTIFICATE} names",)
     except OSError as error:
         return (f"{SUMS} cannot be read: {os_reason(error)}",)
-    if hashlib.sha256(listed).hexdigest() != certificate.digest:
-        return (f"{SUMS} is not the one that {CERTIFICATE} names",)
-    expected = parse_sums(listed.decode())
+    expected = listed(folder)
     found = []
     for done, (name, digest) in enumerate(expected.items(), 1):
         progress("verify", done, len(expected))
@@ -194,9 +193,15 @@ def differences(folder: Path, certificate: Certificate, progress: Progress) -> t
     return (*found, *(f"{name} was not built" for name in foreign_files(folder, expected)))
 
 
-def foreign_files(folder: Path, listed: Mapping[str, str]) -> list[str]:
+def listed(folder: Path) -> dict[str, str]:
+    """Digest by name from the folder's SHA256SUMS; empty where there is none."""
+    path = folder / SUMS
+    return parse_sums(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def foreign_files(folder: Path, built: Mapping[str, str]) -> list[str]:
     """Names in ``folder`` that a build with these sums did not write, sorted."""
-    ours = {*listed, CERTIFICATE, SUMS, CARD, RECEIPT}
+    ours = {*built, CERTIFICATE, SUMS, CARD, RECEIPT}
     return sorted(entry.name for entry in folder.iterdir() if entry.name not in ours)
 
 

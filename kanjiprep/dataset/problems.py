@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from kanjiprep.dataset import inspection, tokens
-from kanjiprep.dataset.folder import Certificate
+from kanjiprep.dataset.folder import Certificate, picture_name
 from kanjiprep.dataset.inspection import Picture
 
 NEAR: Final = 0.95
@@ -21,6 +21,22 @@ _UNSAFE = frozenset('<>:"/\\|?*')
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One place where a problem is.
+
+    Attributes:
+        files: The pictures concerned, by file name.
+        detail: What there is to say of this place; perhaps nothing.
+    """
+
+    files: tuple[str, ...]
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (" ~ ".join(self.files), self.detail)))
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One kind of problem with every place where it is.
 
@@ -28,14 +44,14 @@ class Problem:
         kind: A short name for machines.
         severity: ``error`` makes the dataset unfit to train on, ``warning`` does not.
         what: What is wrong, in words.
-        items: Files or pairs concerned, each with its detail.
+        items: Every place.
         remedy: What to do.
     """
 
     kind: str
     severity: Literal["error", "warning"]
     what: str
-    items: tuple[str, ...]
+    items: tuple[Item, ...]
     remedy: str
 
 
@@ -68,73 +84,77 @@ def find(facts: Facts) -> tuple[Problem, ...]:
 
 def _rows(facts: Facts) -> Iterator[Problem]:
     names = [name for name, _ in facts.rows]
-    yield _error("no_rows", "metadata.csv has no row", () if names else ("metadata.csv",), "build the dataset")
-    missing = tuple(name for name in names if name not in facts.files)
-    yield _error("missing_picture", "rows name pictures that are not there", missing, "restore them or drop the rows")
-    strangers = tuple(sorted(facts.files.difference(names)))
-    yield _error(
-        "missing_row", "pictures have no row, so loading drops them silently", strangers, "add rows or move them"
-    )
-    twice = tuple(name for name, count in Counter(names).items() if count > 1)
-    yield _error("duplicate_row", "pictures have more than one row", twice, "keep one row each")
-    unsafe = tuple(name for name in names if _UNSAFE & set(name) or unicodedata.normalize("NFC", name) != name)
-    yield _error("unsafe_name", "file names do not survive every system", unsafe, "rename them")
+    no_rows = () if names else (Item((), "metadata.csv"),)
+    yield _error("no_rows", "the table has no row", no_rows, "build the dataset")
+    missing = [name for name in names if name not in facts.files]
+    yield _error("missing_picture", "rows name pictures that are not there", _each(missing), "restore them")
+    strangers = sorted(facts.files.difference(names))
+    yield _error("missing_row", "pictures have no row, so loading drops them silently", _each(strangers), "move them")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    yield _error("duplicate_row", "pictures have more than one row", _each(twice), "keep one row each")
+    unsafe = [name for name in names if _UNSAFE & set(name) or unicodedata.normalize("NFC", name) != name]
+    yield _error("unsafe_name", "file names do not survive every system", _each(unsafe), "rename them")
 
 
 def _captions(facts: Facts) -> Iterator[Problem]:
-    empty = tuple(name for name, text in facts.rows if not text.strip())
-    yield _error("empty_caption", "captions are empty", empty, "write one for each")
-    misread = tuple(f"{name}: {value}" for name, value in facts.read_back.items() if name not in empty)
-    yield _error("misread_caption", "captions that pandas reads as something else", misread, "word them as sentences")
-    groups = defaultdict(list)
+    empty = [name for name, text in facts.rows if not text.strip()]
+    yield _error("empty_caption", "captions are empty", _each(empty), "write one for each")
+    misread = tuple(Item((name,), f"read as {value}") for name, value in facts.read_back.items() if name not in empty)
+    yield _error(
+        "misread_caption", "captions are read as something else than text", misread, "word them as sentences"
+    )
+    groups: defaultdict[str, list[str]] = defaultdict(list)
     for name, text in facts.rows:
         groups[text].append(name)
-    shared = tuple(
-        f"{' '.join(name[0] for name in group)}: {text}" for text, group in groups.items() if len(group) > 1
-    )
+    shared = tuple(Item(tuple(names), text) for text, names in groups.items() if len(names) > 1)
     yield _warning(
         "caption_collision", "captions stand for more than one picture", shared, "name the literal in them"
     )
-    for encoder, count, limit, how in (
-        ("clip", tokens.clip_tokens, tokens.CLIP_LIMIT, tokens.CLIP_COUNTED),
-        ("t5", tokens.t5_tokens, tokens.T5_LIMIT, tokens.T5_COUNTED),
-    ):
-        long = tuple(f"{name}: {count(text)}" for name, text in facts.rows if count(text) > limit)
-        yield _warning(
-            f"long_for_{encoder}", f"captions may exceed {limit} tokens ({how})", long, "shorten the template"
-        )
+    yield _too_long(facts, "clip", tokens.clip_tokens, tokens.CLIP_LIMIT, tokens.CLIP_COUNTED)
+    yield _too_long(facts, "t5", tokens.t5_tokens, tokens.T5_LIMIT, tokens.T5_COUNTED)
+
+
+def _too_long(facts: Facts, encoder: str, count: Callable[[str], int], limit: int, how: str) -> Problem:
+    long = tuple(Item((name,), f"{count(text)} tokens") for name, text in facts.rows if count(text) > limit)
+    return _warning(
+        f"long_for_{encoder}", f"captions may exceed {limit} tokens ({how})", long, "shorten the template"
+    )
 
 
 def _pictures(facts: Facts) -> Iterator[Problem]:
     readable = [one for one in facts.pictures if not one.fault]
-    broken = tuple(f"{one.name}: {one.fault}" for one in facts.pictures if one.fault)
+    broken = tuple(Item((one.name,), one.fault) for one in facts.pictures if one.fault)
     yield _error("unreadable_picture", "pictures cannot be read", broken, "build them anew")
     wanted = _wanted_size(readable, facts.certificate)
-    odd = tuple(f"{one.name}: {one.size_px[0]} x {one.size_px[1]}" for one in readable if one.size_px != wanted)
+    odd = tuple(Item((one.name,), "{} x {}".format(*one.size_px)) for one in readable if one.size_px != wanted)
     yield _error("wrong_size", f"pictures are not {wanted[0]} x {wanted[1]} px", odd, "build them anew")
-    blank = _names(readable, lambda one: one.contrast == 0 or one.ink < LEAST_INK)
-    yield _error("blank_picture", "pictures are blank", blank, "build them anew")
-    touching = _names(readable, lambda one: one.touches_edge and one.name not in blank)
-    yield _warning("touches_edge", "strokes touch the edge and may be cut", touching, "build with --margin-px")
-    coloured = _names(readable, lambda one: not one.is_grey)
-    yield _warning("not_grey", "pictures are coloured", coloured, "build them anew")
+    blank = [one.name for one in readable if one.contrast == 0 or one.ink < LEAST_INK]
+    yield _error("blank_picture", "pictures are blank", _each(blank), "build them anew")
+    touching = [one.name for one in readable if one.touches_edge and one.name not in blank]
+    yield _warning("touches_edge", "strokes touch the edge and may be cut", _each(touching), "build with --margin-px")
+    coloured = [one.name for one in readable if not one.is_grey]
+    yield _warning("not_grey", "pictures are coloured", _each(coloured), "build them anew")
 
 
 def _likenesses(facts: Facts) -> Iterator[Problem]:
     drawn = [one for one in facts.pictures if not one.fault and one.contrast > 0]
-    groups = defaultdict(list)
+    groups: defaultdict[str, list[str]] = defaultdict(list)
     for one in drawn:
         groups[one.sha256].append(one.name)
-    same = tuple(" = ".join(group) for group in groups.values() if len(group) > 1)
+    same = tuple(Item(tuple(names)) for names in groups.values() if len(names) > 1)
     yield _warning("duplicate_picture", "pictures are the same to the pixel", same, "keep one of each")
-    near = tuple(f"{a} ~ {b}: {likeness:.3f}" for likeness, a, b in inspection.near_duplicates(drawn, NEAR))
+    near = tuple(Item((a, b), f"{likeness:.3f}") for likeness, a, b in inspection.near_duplicates(drawn, NEAR))
     yield _warning("near_duplicate", "pictures are nearly the same", near, "look whether both belong")
 
 
 def _origins(facts: Facts) -> Iterator[Problem]:
-    yield _warning("changed", "files are no longer what was built", facts.changes, "build with --replace if unmeant")
+    changes = tuple(Item((), change) for change in facts.changes)
+    yield _warning("changed", "files are no longer what was built", changes, "build with --replace if unmeant")
     differing = facts.certificate.disagreements if facts.certificate else ()
-    items = tuple(f"{one.literal}: drawn {one.drawn}, known {'/'.join(map(str, one.known))}" for one in differing)
+    items = tuple(
+        Item((picture_name(one.literal),), f"drawn {one.drawn}, known {'/'.join(map(str, one.known))}")
+        for one in differing
+    )
     yield _warning("stroke_count", "drawings have a stroke count that KANJIDIC2 does not know", items, "look at them")
 
 
@@ -154,13 +174,13 @@ def _wanted_size(pictures: Sequence[Picture], certificate: Certificate | None) -
     return common[0][0] if common else (0, 0)
 
 
-def _names(pictures: Sequence[Picture], condition: Callable[[Picture], bool]) -> tuple[str, ...]:
-    return tuple(one.name for one in pictures if condition(one))
+def _each(names: Sequence[str]) -> tuple[Item, ...]:
+    return tuple(Item((name,)) for name in names)
 
 
-def _error(kind: str, what: str, items: tuple[str, ...], remedy: str) -> Problem:
+def _error(kind: str, what: str, items: tuple[Item, ...], remedy: str) -> Problem:
     return Problem(kind, "error", what, items, remedy)
 
 
-def _warning(kind: str, what: str, items: tuple[str, ...], remedy: str) -> Problem:
+def _warning(kind: str, what: str, items: tuple[Item, ...], remedy: str) -> Problem:
     return Problem(kind, "warning", what, items, remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +19,16 @@ _PICTURE_PX = 96
 _PAPER, _INK, _TROUBLE = (244, 244, 242), (90, 90, 90), (200, 30, 30)
 
 
-def choose(names: Sequence[str], troubled: Sequence[str]) -> list[str]:
+def choose(names: Sequence[str], troubled: Collection[str]) -> list[str]:
     """The troubled names, then the rest evenly spread, as many as a sheet holds."""
     room = COLUMNS * ROWS
-    first = [name for name in names if name in set(troubled)][:room]
-    rest = [name for name in names if name not in set(first)]
+    first = [name for name in names if name in troubled][:room]
+    rest = [name for name in names if name not in troubled]
     wanted = room - len(first)
     return first + [rest[index * len(rest) // wanted] for index in range(min(wanted, len(rest)))]
 
 
-def draw(folder: Path, names: Sequence[str], troubled: Sequence[str]) -> Image.Image:
+def draw(folder: Path, names: Sequence[str], troubled: Collection[str]) -> Image.Image:
     """The sheet of ``names``; a picture that cannot be read stays an empty frame."""
     rows = max(1, -(-len(names) // COLUMNS))
     sheet = Image.new("RGB", (COLUMNS * CELL_PX, rows * (CELL_PX + 12)), _PAPER)

@@ -1,0 +1,36 @@
+# The few commands that everyone needs. `sh setup.sh dev` comes first.
+BIN := .venv/bin
+
+.PHONY: help dataset test test-fast lint format docs golden bench
+
+help:            ## Show these commands
+	@grep -E '^[a-z-]+: +.*##' Makefile | sed 's/: *[^#]*## /\t/' | expand -t 14
+
+dataset:         ## Build the whole published dataset from the real sources
+	$(BIN)/kanjiprep build
+
+test: lint       ## Every check and test, and that every raise was reached
+	$(BIN)/coverage run -m pytest
+	$(BIN)/python -m tests.raises
+
+test-fast:       ## The unit tests alone
+	$(BIN)/pytest -q -m "not slow" --ignore tests/integration
+
+lint:            ## Ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format:          ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs:            ## Renew the command reference in README.md and the front page of the help
+	$(BIN)/python -m kanjiprep.cli.reference
+	$(BIN)/cog -r README.md
+
+golden:          ## Write the golden files anew; look at the difference before you commit it
+	$(BIN)/pytest -q --update-golden tests/test_raster.py tests/test_card.py
+
+bench:           ## Time the build against the naive script and rsvg-convert
+	$(BIN)/python benchmarks/bench_build.py

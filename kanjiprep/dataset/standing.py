@@ -1,0 +1,63 @@
+"""What already stands where a dataset is to go: the same, another of ours, or somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kanjiprep.dataset import folder
+from kanjiprep.dataset.folder import Certificate
+from kanjiprep.errors import DatasetError
+from kanjiprep.progress import Progress
+
+
+def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progress) -> Certificate | None:
+    """The certificate of the very dataset that is asked for, if it stands in ``out``; None if ``out`` is free.
+
+    Args:
+        out: Where a dataset is to go.
+        recipe: What is asked for.
+        may_replace: Whether another build of ours, or a changed one, counts as free.
+        progress: Hears files verified.
+
+    Raises:
+        DatasetError: If ``out`` holds anything that must not be replaced.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise DatasetError("is a file, not a folder", str(out), "give another folder")
+    certificate = folder.read_certificate(out)
+    if certificate is None:
+        _refuse_strangers(sorted(entry.name for entry in out.iterdir()), out)
+        return None
+    if certificate.recipe() == recipe:
+        changed = folder.differences(out, certificate, progress)
+        if not changed:
+            return certificate
+        reason = f"{len(changed)} files are not what was built: {', '.join(changed[:3])}"
+    else:
+        reason = f"holds another build ({_first_difference(certificate, recipe)})"
+    if not may_replace:
+        raise DatasetError(reason, str(out), "give --replace to build it anew, or another folder")
+    _refuse_strangers(folder.foreign_files(out, folder.listed(out)), out)
+    return None
+
+
+def _first_difference(standing: Certificate, recipe: Certificate) -> str:
+    pairs = {
+        "tool": (standing.tool, recipe.tool),
+        "style": (standing.style, recipe.style),
+        "caption": (standing.caption.name, recipe.caption.name),
+        "selection": (standing.selection, recipe.selection),
+        **{key: (standing.sources.get(key), source) for key, source in recipe.sources.items()},
+    }
+    return next((f"other {key}" for key, (there, asked) in pairs.items() if there != asked), "other caption template")
+
+
+def _refuse_strangers(names: Sequence[str], out: Path) -> None:
+    if names:
+        shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")  # noqa: PLR2004
+        raise DatasetError(
+            f"holds files that kanjiprep did not write: {shown}", str(out), "move them away or give another folder"
+        )

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Sets kanjiprep up in .venv on Debian or Ubuntu; with "dev", its tests and linters too.
+#   sh setup.sh && .venv/bin/kanjiprep build
+#   sh setup.sh dev && make test
+set -eu
+cd "$(dirname "$0")"
+
+usable() { # a Python of 3.11 or newer that can make environments
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in python3 python3.13 python3.12 python3.11; do
+        if usable "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+install() {
+    echo "setup: installing $*" >&2
+    if [ "$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+missing=
+[ -n "$(find_python)" ] || missing="$missing python3-venv"
+/sbin/ldconfig -p | grep -q 'libcairo\.so\.2' || missing="$missing libcairo2"
+[ -f /usr/share/edict/kanjidic2.xml.gz ] || missing="$missing kanjidic-xml"
+[ "${1:-}" != dev ] || command -v make >/dev/null || missing="$missing make"
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install $missing
+[ -n "$(find_python)" ] || install python3.12-venv || install python3.11-venv
+
+python=$(find_python)
+[ -n "$python" ] || { echo "setup: needs Python 3.11 or newer with venv" >&2; exit 1; }
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install -q --disable-pip-version-check -e ".[kanjivg${1:+,$1}]"
+echo "setup: ready; try .venv/bin/kanjiprep build" >&2

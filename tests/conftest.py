@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kanjiprep.dataset.build import BuildRequest, Place
+from kanjiprep.dataset.raster import Style
+from tests import sources
+
+_FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
+_is_unit_test = False
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:  # noqa: ARG001
+    if _is_unit_test and event in _FORBIDDEN:
+        raise RuntimeError(f"a unit test must not reach out: {event}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def _no_reaching_out(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Unit tests reach neither the network nor other processes; those in tests/integration may."""
+    global _is_unit_test  # noqa: PLW0603
+    _is_unit_test = "integration" not in request.path.parts
+    yield
+    _is_unit_test = False
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Any:
+    """A function that compares bytes with the golden file of a name, or writes it."""
+
+    def compare(name: str, data: bytes) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        assert path.read_bytes() == data, f"{name} changed; make golden, and look at the difference"
+
+    return compare
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place({}, tmp_path / "cache")
+
+
+@pytest.fixture
+def request_of(tmp_path: Path) -> Any:
+    """A function that gives a build request on the small hand-written sources."""
+    dictionary = sources.write_kanjidic(tmp_path / "kanjidic2.xml.gz")
+    strokes = sources.write_kanjivg(tmp_path / "kanji")
+
+    def make(name: str = "dataset", **changes: Any) -> BuildRequest:
+        defaults: dict[str, Any] = {"kanjidic": str(dictionary), "kanjivg": str(strokes), "style": Style(64)}
+        return BuildRequest(tmp_path / name, **{**defaults, **changes})
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KANJIPREP_KANJIDIC", "KANJIPREP_KANJIVG", "KANJIPREP_DEBUG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(os.environ, "COLUMNS", "80")

@@ -1,0 +1,22 @@
+import jinja2
+import pytest
+
+from kanjiprep.resources import environment, shipped
+
+
+def test_the_shipped_folders_are_there() -> None:
+    assert (shipped("templates") / "captions" / "published.j2").is_file()
+    assert shipped("simpletuner_configs").is_dir()
+
+
+def test_templates_are_closed() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        environment().from_string("{{ missing }}").render()
+    with pytest.raises(jinja2.sandbox.SecurityError):
+        environment().from_string("{{ ''.__class__.__mro__ }}").render()
+    assert environment().loader is None
+    assert not environment().globals
+
+
+def test_json_in_templates_keeps_kanji_readable() -> None:
+    assert environment().from_string("{{ x | tojson }}").render(x="亜") == '"亜"'
