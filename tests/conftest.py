@@ -16,7 +16,7 @@ _FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fo
 _is_unit_test = False
 
 
-def _guard(event: str, arguments: tuple[Any, ...]) -> None:  # noqa: ARG001
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
     if _is_unit_test and event in _FORBIDDEN:
         raise RuntimeError(f"a unit test must not reach out: {event}")
 

@@ -11,7 +11,8 @@ HEADER = (
     "<header><file_version>4</file_version><database_version>2026-001</database_version>"
     "<date_of_creation>2026-01-02</date_of_creation></header>"
 )
-KVG_DTD = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.0//EN" "http://www.w3.org/TR/2001/REC-SVG-20010904/DTD/svg10.dtd" [
+KVG_DTD = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.0//EN"
+"http://www.w3.org/TR/2001/REC-SVG-20010904/DTD/svg10.dtd" [
 <!ATTLIST g xmlns:kvg CDATA #FIXED "http://kanjivg.tagaini.net" kvg:element CDATA #IMPLIED >
 <!ATTLIST path xmlns:kvg CDATA #FIXED "http://kanjivg.tagaini.net" kvg:type CDATA #IMPLIED >
 ]>
@@ -74,14 +75,28 @@ def svg(codepoint: int, group: Group, *, style: str = STYLE, root: str = 'viewBo
     ).encode()
 
 
-ONE = Group("一", ("M11,54.25c3.19,0.62,6.25,0.75,9.73,0.5c20.64-1.5,50.39-5.12,68.58-5.24c3.6-0.02,5.77,0.24,7.57,0.49",))
-TWO = Group("二", (), (Group("", ("M25,30C40,31,60,29,80,28",)), Group("", ("m12,82 c 20,2 50,0 84,-2 s 2,1 3,1",))))
+ONE = Group(
+    "一", ("M11,54.25c3.19,0.62,6.25,0.75,9.73,0.5c20.64-1.5,50.39-5.12,68.58-5.24c3.6-0.02,5.77,0.24,7.57,0.49",)
+)
+TWO = Group("二", (), (Group("", ("M25,30C40,31,60,29,80,28",)), Group("", ("m12,82 c 20,2 80,0 82,-2 s 2,1 3,1",))))
 REST = Group(
     "休",
     (),
     (
-        Group("亻", ("M40,15c1,4-10,30-25,40", "M29,45S30,70,29.5,95"), attributes=' kvg:original="人" kvg:position="left"'),
-        Group("木", ("M45,40C60,39,80,37,98,36", "M70,12c1,10,0,70,0,85", "M69,40c-5,15-15,30-28,40", "M71,40c5,15,15,28,28,35")),
+        Group(
+            "亻",
+            ("M40,15c1,4-10,30-25,40", "M29,45S30,70,29.5,95"),
+            attributes=' kvg:original="人" kvg:position="left"',
+        ),
+        Group(
+            "木",
+            (
+                "M45,40C60,39,80,37,98,36",
+                "M70,12c1,10,0,70,0,85",
+                "M69,40c-5,15-15,30-28,40",
+                "M71,40c5,15,15,28,28,35",
+            ),
+        ),
     ),
 )
 
@@ -93,7 +108,13 @@ ENTRIES = (
     Entry("人", ("person",), (2,), grade=1),
     Entry("木", ("tree",), (4,), grade=1),
 )
-GLYPHS = {0x4F11: REST, 0x4E00: ONE, 0x4E8C: TWO, 0x4E01: Group("丁", ("M20,20L80,20",)), 0x3042: Group("あ", ("M20,20C30,30,40,40,50,50",))}
+GLYPHS = {
+    0x4F11: REST,
+    0x4E00: ONE,
+    0x4E8C: TWO,
+    0x4E01: Group("丁", ("M20,20L80,20",)),
+    0x3042: Group("あ", ("M20,20C30,30,40,40,50,50",)),
+}
 
 
 def write_kanjidic(path: Path, data: bytes | None = None) -> Path:
@@ -122,5 +143,7 @@ def write_zip(path: Path, files: dict[str, bytes] | None = None) -> Path:
 
 
 def single_xml(glyphs: dict[int, Group] = GLYPHS) -> bytes:
-    kanji = "".join(f'<kanji id="kvg:kanji_{point:05x}">{group_xml(group)}</kanji>\n' for point, group in glyphs.items())
+    kanji = "".join(
+        f'<kanji id="kvg:kanji_{point:05x}">{group_xml(group)}</kanji>\n' for point, group in glyphs.items()
+    )
     return f"<kanjivg xmlns:kvg='http://kanjivg.tagaini.net'>\n{kanji}</kanjivg>\n".encode()

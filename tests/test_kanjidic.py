@@ -14,7 +14,15 @@ def test_every_field_is_read() -> None:
     entry = Entry("休", ("rest", "day off"), (6, 7), grade=1, jlpt=4, extra=extra)
     (read,) = kanjidic.parse(sources.kanjidic(entry), "f").entries
     assert read == kanjidic.KanjiEntry(
-        "休", ("rest", "day off", "retire"), ("オン",), ("やす.む",), (6, 7), grade=1, jlpt=4, frequency=None, radical=1
+        "休",
+        ("rest", "day off", "retire"),
+        ("オン",),
+        ("やす.む",),
+        (6, 7),
+        grade=1,
+        jlpt=4,
+        frequency=None,
+        radical=1,
     )
     assert read.codepoint == 0x4F11
 
@@ -45,7 +53,10 @@ def test_an_entry_without_readings_has_no_meaning() -> None:
         (sources.kanjidic(Entry("一"), Entry("一")), "f:5: 一 appears twice"),
         (sources.kanjidic(Entry("一二", ucs="4e00")), "<literal> is '一二', not one character"),
         (sources.kanjidic(Entry("一", ucs="4e01")), r"一 is U\+4E00, but its ucs code point says 4e01"),
-        (sources.kanjidic(Entry("一")).replace(b"<stroke_count>1<", b"<stroke_count>x<"), "stroke_count of 一 is 'x'"),
+        (
+            sources.kanjidic(Entry("一")).replace(b"<stroke_count>1<", b"<stroke_count>x<"),
+            "stroke_count of 一 is 'x'",
+        ),
         (sources.kanjidic(Entry("一", strokes=())), "一 lacks its stroke_count or rad_value"),
         (sources.kanjidic(Entry("一"))[:-20], "not well-formed XML"),
     ],

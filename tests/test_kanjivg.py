@@ -90,7 +90,10 @@ def test_what_is_no_drawing_is_refused(data: bytes, says: str) -> None:
         (b"<kanjivg></kanjivg>", "holds no drawing"),
         (b'<kanjivg><kanji id="kvg:kanji_xyz"><g/></kanji></kanjivg>', "needs an id"),
         (b'<kanjivg><kanji id="kvg:kanji_04e00"/></kanjivg>', "and one <g>"),
-        (b'<kanjivg><kanji id="kvg:kanji_04e00">' + b"<g>" * 70 + b"</g>" * 70 + b"</kanji></kanjivg>", "nest deeper"),
+        (
+            b'<kanjivg><kanji id="kvg:kanji_04e00">' + b"<g>" * 70 + b"</g>" * 70 + b"</kanji></kanjivg>",
+            "nest deeper",
+        ),
     ],
 )
 def test_a_single_file_out_of_shape_is_refused(data: bytes, says: str) -> None:

@@ -43,7 +43,14 @@ def test_a_command_may_repeat_without_its_letter() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["M1,1L2,2", "M1,1 2,2", "M0,0A5,5,0,01,10,10", "M0,0a5 5 0 1 1 10 10 5 5 0 0 0 1 1", "M0,0h5v5H1V1q1,1,2,2t3,3z", "M1e1,0"],
+    [
+        "M1,1L2,2",
+        "M1,1 2,2",
+        "M0,0A5,5,0,01,10,10",
+        "M0,0a5 5 0 1 1 10 10 5 5 0 0 0 1 1",
+        "M0,0h5v5H1V1q1,1,2,2t3,3z",
+        "M1e1,0",
+    ],
 )
 def test_other_right_commands_are_left_to_cairosvg(path: str) -> None:
     assert path_data.segments(path) is None

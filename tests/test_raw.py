@@ -21,7 +21,11 @@ def test_a_folder_a_repository_and_a_zip_give_the_same_digest(tmp_path: Path) ->
     read = [raw.read_glyph_files(tmp_path / name) for name in ("flat", "repository", "k.whl")]
     assert len({one.sha256() for one in read}) == 1
     assert [one.variants for one in read] == [1, 1, 1]
-    assert list(read[0].files) == sorted(read[2].files) == ["03042.svg", "04e00.svg", "04e01.svg", "04e8c.svg", "04f11.svg"]
+    assert (
+        list(read[0].files)
+        == sorted(read[2].files)
+        == ["03042.svg", "04e00.svg", "04e01.svg", "04e8c.svg", "04f11.svg"]
+    )
 
 
 def test_a_changed_drawing_changes_the_digest(tmp_path: Path) -> None:

@@ -37,7 +37,11 @@ def test_debians_dictionary_is_found(tmp_path: Path) -> None:
     [
         ("gone.xml", {}, "gone.xml: --kanjidic names a file that does not exist"),
         (None, {"KANJIPREP_KANJIDIC": "gone.xml"}, "KANJIPREP_KANJIDIC names a file that does not exist"),
-        ("ftp://x/y.gz", {}, "only http and https are fetched; install Debian's kanjidic-xml, or give --kanjidic PATH"),
+        (
+            "ftp://x/y.gz",
+            {},
+            "only http and https are fetched; install Debian's kanjidic-xml, or give --kanjidic PATH",
+        ),
     ],
 )
 def test_a_source_that_is_named_and_not_there_is_an_error(
@@ -50,7 +54,9 @@ def test_a_source_that_is_named_and_not_there_is_an_error(
 def test_kanjivg_is_read_from_a_folder_a_zip_and_the_single_file(tmp_path: Path) -> None:
     folder = finding.read_kanjivg(finding.Found(sources.write_kanjivg(tmp_path / "k"), "option"))
     zipped = finding.read_kanjivg(finding.Found(sources.write_zip(tmp_path / "k.zip"), "option"))
-    single = finding.read_kanjivg(finding.Found(sources.write_kanjidic(tmp_path / "k.xml.gz", sources.single_xml()), "option"))
+    single = finding.read_kanjivg(
+        finding.Found(sources.write_kanjidic(tmp_path / "k.xml.gz", sources.single_xml()), "option")
+    )
     assert folder.sha256 == zipped.sha256
     assert single.content == sources.single_xml()
 

@@ -24,8 +24,8 @@ def choose(names: Sequence[str], troubled: Collection[str]) -> list[str]:
     room = COLUMNS * ROWS
     first = [name for name in names if name in troubled][:room]
     rest = [name for name in names if name not in troubled]
-    wanted = room - len(first)
-    return first + [rest[index * len(rest) // wanted] for index in range(min(wanted, len(rest)))]
+    shown = min(room - len(first), len(rest))
+    return first + [rest[index * len(rest) // shown] for index in range(shown)]
 
 
 def draw(folder: Path, names: Sequence[str], troubled: Collection[str]) -> Image.Image:

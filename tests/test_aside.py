@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+
+from kanjiprep.dataset.aside import Aside
+from kanjiprep.dataset.folder import sha256_of
+from kanjiprep.errors import DatasetError
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "dataset"
+
+
+def put(aside: Aside, name: str, note: bool = True) -> None:
+    (aside.path / name).write_bytes(name.encode())
+    if note:
+        aside.note({name: sha256_of(aside.path / name)})
+
+
+def test_the_folder_appears_whole_with_what_is_kept_alone(target: Path) -> None:
+    aside = Aside(target)
+    with aside.opened(b"recipe"):
+        put(aside, "a.png")
+        put(aside, "stray.png")
+        assert not target.exists()
+        aside.finish(frozenset({"a.png"}))
+    assert [entry.name for entry in target.iterdir()] == ["a.png"]
+    assert not aside.path.exists()
+
+
+def test_an_interrupt_keeps_what_was_noted_and_whole(target: Path) -> None:
+    aside = Aside(target)
+    with pytest.raises(KeyboardInterrupt), aside.opened(b"recipe"):
+        put(aside, "a.png")
+        put(aside, "damaged.png")
+        put(aside, "unnoted.png", note=False)
+        raise KeyboardInterrupt
+    (aside.path / "damaged.png").write_bytes(b"x")
+    with (aside.path / ".journal").open("a") as journal:
+        journal.write("torn li")
+    with aside.opened(b"recipe"):
+        assert list(aside.journal()) == ["a.png"]
+        put(aside, "b.png")
+        assert list(aside.journal()) == ["a.png", "b.png"]
+
+
+def test_another_recipe_sweeps_out_what_was_left(target: Path) -> None:
+    aside = Aside(target)
+    with pytest.raises(KeyboardInterrupt), aside.opened(b"recipe"):
+        put(aside, "a.png")
+        raise KeyboardInterrupt
+    with aside.opened(b"other"):
+        assert aside.journal() == {}
+        assert not (aside.path / "a.png").exists()
+
+
+def test_a_failure_leaves_nothing(target: Path) -> None:
+    aside = Aside(target)
+    with pytest.raises(ValueError, match="x"), aside.opened(b"recipe"):
+        put(aside, "a.png")
+        raise ValueError("x")
+    assert list(target.parent.iterdir()) == []
+
+
+def test_the_systems_failure_is_a_dataset_error(target: Path) -> None:
+    aside = Aside(target)
+    with (
+        pytest.raises(DatasetError, match="cannot be written: no space left on device; free the space"),
+        aside.opened(b""),
+    ):
+        raise OSError(28, "No space left on device")
+    assert not aside.path.exists()
+
+
+def test_a_parent_that_is_a_file_is_a_dataset_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DatasetError, match="cannot be written: not a directory"),
+        Aside(tmp_path / "file" / "d").opened(b""),
+    ):
+        pass
+
+
+def test_two_builds_do_not_meet_and_the_second_takes_nothing_away(target: Path) -> None:
+    aside = Aside(target)
+    with aside.opened(b"recipe"):
+        put(aside, "a.png")
+        with pytest.raises(DatasetError, match="another build is at work here"), Aside(target).opened(b"recipe"):
+            pass
+        assert (aside.path / "a.png").exists()
+
+
+def test_an_old_folder_is_replaced(target: Path) -> None:
+    target.mkdir()
+    (target / "old.png").touch()
+    aside = Aside(target)
+    with aside.opened(b"recipe"):
+        put(aside, "new.png")
+        aside.finish(frozenset({"new.png"}))
+    assert [entry.name for entry in target.parent.iterdir()] == ["dataset"]
+    assert [entry.name for entry in target.iterdir()] == ["new.png"]
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(target: Path) -> None:
+    replaced = target.with_name(".dataset.replaced")
+    replaced.mkdir()
+    (replaced / "old.png").touch()
+    with Aside(target).opened(b"recipe"):
+        assert (target / "old.png").exists()
+    replaced.mkdir()
+    with Aside(target).opened(b"recipe"):
+        assert not replaced.exists()

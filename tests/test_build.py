@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from kanjiprep.dataset import build as building
+from kanjiprep.dataset.build import BuildRequest, Built, Place
+from kanjiprep.dataset.raster import Style
+from kanjiprep.dataset.selection import Selection
+from kanjiprep.errors import DatasetError, InputError, UsageError
+from kanjiprep.progress import silent
+from tests import sources
+
+Make = Callable[..., BuildRequest]
+
+
+@pytest.fixture
+def build(place: Place) -> Callable[[BuildRequest], Built]:
+    return lambda request: building.build(request, place, silent)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_folder_holds_what_the_contract_says(build: Callable[[BuildRequest], Built], request_of: Make) -> None:
+    built = build(request_of())
+    names = sorted(path.name for path in built.folder.iterdir())
+    assert names == [
+        "README.md", "SHA256SUMS", "build.json", "metadata.csv", "skipped.csv",
+        "一_kanji_04e00.png", "二_kanji_04e8c.png", "休_kanji_04f11.png",
+    ]  # fmt: skip
+    assert (built.folder / "metadata.csv").read_text("utf-8") == (
+        "file_name,text\n"
+        '休_kanji_04f11.png,"Image of a Japanese kanji character 休 in plain font. '
+        'The character means: rest, day off."\n'
+        '一_kanji_04e00.png,"Image of a Japanese kanji character 一 in plain font. The character means: one."\n'
+        '二_kanji_04e8c.png,"Image of a Japanese kanji character 二 in plain font. The character means: two, pair."\n'
+    )
+    with Image.open(built.folder / "休_kanji_04f11.png") as picture:
+        assert (picture.size, picture.mode) == ((64, 64), "L")
+
+
+def test_the_certificate_tells_what_was_done(build: Callable[[BuildRequest], Built], request_of: Make) -> None:
+    built = build(request_of())
+    read = json.loads((built.folder / "build.json").read_bytes())
+    assert read["sources"]["kanjidic"]["version"] == "2026-001"
+    assert read["counts"] == {
+        "samples": 3, "strokes": 9, "skipped": 4, "variants": 1,
+        "picture_bytes": sum(path.stat().st_size for path in built.folder.glob("*.png")),
+    }  # fmt: skip
+    assert read["skipped"] == {"no_meaning": 1, "no_strokes": 2, "not_in_kanjidic": 1}
+    assert read["digest"] == built.certificate.digest
+    assert str(built.folder.parent) not in (built.folder / "build.json").read_text("utf-8")
+
+
+def test_the_same_sources_give_the_same_bytes_anywhere(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    plain = sources.write_kanjidic(tmp_path / "other.xml")
+    zipped = sources.write_zip(tmp_path / "k.zip")
+    first, second = build(request_of("a")), build(request_of("b", kanjidic=str(plain), kanjivg=str(zipped)))
+    assert tree(first.folder) == tree(second.folder)
+
+
+def test_the_single_file_gives_the_same_pictures(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    single = sources.write_kanjidic(tmp_path / "kanjivg.xml.gz", sources.single_xml())
+    first, second = build(request_of("a")), build(request_of("b", kanjivg=str(single)))
+    assert second.certificate.digest == first.certificate.digest
+    assert second.certificate.counts is not None
+    assert second.certificate.counts.variants == 0
+
+
+def test_a_second_build_only_verifies(build: Callable[[BuildRequest], Built], request_of: Make) -> None:
+    first = build(request_of())
+    before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    second = build(request_of())
+    assert (first.was_there, second.was_there) == (False, True)
+    assert second.certificate == first.certificate
+    assert {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+
+
+def test_a_broken_off_build_goes_on(
+    place: Place, build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    whole = build(request_of("whole"))
+
+    def interrupt(stage: str, done: int, total: int | None) -> None:
+        if stage == "draw" and done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        building.build(request_of(), place, interrupt)
+    assert not (tmp_path / "dataset").exists()
+    resumed = build(request_of())
+    assert resumed.resumed == 3
+    assert tree(resumed.folder) == tree(whole.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"style": Style(32)}, "other style"),
+        ({"caption": "meaning"}, "other caption"),
+        ({"selection": Selection(limit=1)}, "other selection"),
+    ],
+)
+def test_another_build_is_replaced_only_when_asked(
+    build: Callable[[BuildRequest], Built], request_of: Make, change: dict[str, object], says: str
+) -> None:
+    old = build(request_of())
+    with pytest.raises(DatasetError, match=rf"holds another build \({says}\); give --replace"):
+        build(request_of(**change))
+    new = build(request_of(replace=True, **change))
+    assert new.certificate.digest != old.certificate.digest
+    assert not new.folder.with_name(".dataset.replaced").exists()
+
+
+def test_other_sources_are_another_build(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    build(request_of())
+    other = sources.write_kanjidic(tmp_path / "other.xml", sources.kanjidic(*sources.ENTRIES[:2]))
+    with pytest.raises(DatasetError, match="holds another build .other kanjidic."):
+        build(request_of(kanjidic=str(other)))
+
+
+def test_an_edited_template_of_the_same_name_is_another_build(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    template = tmp_path / "mine.j2"
+    template.write_text("{{ literal }}")
+    build(request_of(caption=str(template)))
+    template.write_text("{{ literal }}!")
+    with pytest.raises(DatasetError, match="holds another build .other caption template."):
+        build(request_of(caption=str(template)))
+
+
+def test_a_changed_dataset_is_not_overwritten_in_silence(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    built = build(request_of())
+    (built.folder / "metadata.csv").write_text("mine")
+    with pytest.raises(
+        DatasetError, match="1 files are not what was built: metadata.csv was changed; give --replace"
+    ):
+        build(request_of())
+    assert tree(build(request_of(replace=True)).folder)["metadata.csv"].startswith(b"file_name,text\n")
+
+
+def test_files_of_others_are_never_touched(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset").mkdir()
+    for name in "abcd":
+        (tmp_path / "dataset" / name).touch()
+    with pytest.raises(
+        DatasetError, match=r"holds files that kanjiprep did not write: a, b, c \.\.\.; move them away"
+    ):
+        build(request_of(replace=True))
+    built = build(request_of("ours"))
+    (built.folder / "notes.txt").touch()
+    with pytest.raises(DatasetError, match="did not write: notes.txt"):
+        build(request_of("ours", replace=True, style=Style(32)))
+
+
+def test_a_file_in_the_way_is_refused(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset").touch()
+    with pytest.raises(DatasetError, match="is a file, not a folder"):
+        build(request_of())
+
+
+def test_an_empty_folder_is_used(build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    assert not build(request_of()).was_there
+
+
+def test_a_selection_without_result_is_refused(build: Callable[[BuildRequest], Built], request_of: Make) -> None:
+    with pytest.raises(InputError, match="no kanji meets the selection"):
+        build(request_of(selection=Selection(grades=(9,))))
+    with pytest.raises(InputError, match="--literals: 1 of 1 characters are not in KANJIDIC2: 犬"):
+        build(request_of(selection=Selection(literals="犬")))
+
+
+def test_a_style_that_cannot_be_drawn_is_refused_first(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    with pytest.raises(UsageError, match="--size-px"):
+        build(request_of(style=Style(1)))
+
+
+def test_a_broken_stroke_leaves_nothing(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "kanji" / "04e00.svg"
+    path.write_bytes(path.read_bytes().replace(b"M11,54", b"M11,,54"))
+    with pytest.raises(InputError, match=r"04e00\.svg: stroke 1 of 一 is broken: not a number after M"):
+        build(request_of())
+    assert [entry.name for entry in tmp_path.iterdir() if "dataset" in entry.name] == []
+
+
+def test_verifying_compares_an_even_sample_with_cairosvg(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    built = build(request_of())
+    heard: list[tuple[str, int, int | None]] = []
+    assert building.verify(built, 2, 1, lambda *state: heard.append(state)) == 2
+    assert heard[-1] == ("compare with CairoSVG", 2, 2)
+    assert building.verify(built, 100, 1, silent) == 3
