@@ -46,6 +46,12 @@ class DatasetError(KanjiprepError):
     exit_code = 4
 
 
+class Interrupted(KanjiprepError):
+    """Ctrl-C (exit code 130)."""
+
+    exit_code = 130
+
+
 def os_reason(error: OSError) -> str:
     """The operating system's own words for ``error``, without its number and path."""
     return (error.strerror or str(error) or type(error).__name__).lower()

@@ -11,10 +11,8 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
-from kanjiprep.errors import KanjiprepError
+from kanjiprep.errors import Interrupted, KanjiprepError
 from kanjiprep.spec import did_you_mean
-
-INTERRUPTED = 130
 
 
 class _Door(click.Group):
@@ -27,6 +25,12 @@ class _Door(click.Group):
             guess = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"no such command {args[0]!r}{guess}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted", remedy="the same command goes on where this one stopped") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)  # in the order of the way, not of the alphabet
@@ -67,8 +71,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), error.exit_code)
     except click.ClickException as error:
         return _fail(_click_message(error), 2)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; the same command goes on where this one stopped", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

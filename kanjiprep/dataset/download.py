@@ -46,8 +46,7 @@ def download(url: str, target: Path, remedy: str, progress: Progress) -> Path:
             target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
             part.replace(target)
     except _ERRORS as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"could not be downloaded: {reason}", url, remedy) from error
+        raise InputError(f"could not be downloaded: {_reason(error)}", url, remedy) from error
     except OSError as error:
         raise InputError(f"cannot be written: {os_reason(error)}", str(target), remedy) from error
     return target
@@ -81,6 +80,12 @@ def _receive(url: str, stream: IO[bytes], stage: str, progress: Progress) -> str
     if total is not None and done != total:
         raise urllib.error.URLError(f"stopped after {done:,} of {total:,} bytes")
     return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    return str(getattr(error, "reason", None) or error or type(error).__name__)
 
 
 def _expect_archive(part: Path, url: str, remedy: str) -> None:

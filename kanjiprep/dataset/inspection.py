@@ -98,7 +98,7 @@ def _facts(name: str, picture: Image.Image) -> Picture:
         fault="",
         size_px=picture.size,
         is_grey=_is_grey(picture),
-        ink=1 - float(levels @ np.arange(256)) / (255 * levels.sum()),
+        ink=float(1 - levels @ np.arange(256) / (255 * levels.sum())),
         contrast=int(used[-1] - used[0]),
         touches_edge=_touches_edge(np.frombuffer(data, np.uint8).reshape(grey.height, grey.width)),
         sha256=hashlib.sha256(data).hexdigest(),

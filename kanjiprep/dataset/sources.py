@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,7 +78,12 @@ def cache_folder() -> Path:
 
 
 def find(
-    upstream: Upstream, option: str | None, environ: Mapping[str, str], cache: Path, progress: Progress
+    upstream: Upstream,
+    option: str | None,
+    environ: Mapping[str, str],
+    cache: Path,
+    progress: Progress,
+    installed: Callable[[Upstream], Found | None] | None = None,
 ) -> Found:
     """The source, from the first of the five places that has it.
 
@@ -88,6 +93,7 @@ def find(
         environ: The environment.
         cache: The folder of earlier downloads.
         progress: Hears a download, should one be needed.
+        installed: How to look for a package; None for ``find_installed``.
 
     Raises:
         InputError: If a given path does not exist, or nothing was found and the download failed.
@@ -98,8 +104,8 @@ def find(
     cached = cache / upstream.url.rsplit("/", 1)[-1]
     if cached.is_file():
         return Found(cached, "cache")
-    if installed := _installed(upstream):
-        return installed
+    if package := (installed or find_installed)(upstream):
+        return package
     return Found(download(upstream.url, cached, upstream.remedy, progress), "download")
 
 
@@ -133,7 +139,8 @@ def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Prog
     return path
 
 
-def _installed(upstream: Upstream) -> Found | None:
+def find_installed(upstream: Upstream) -> Found | None:
+    """The source inside an installed package: Debian's kanjidic-xml, PyPI's kanjivg; None where there is none."""
     if upstream is KANJIDIC:
         return Found(DEBIAN_KANJIDIC, "package") if DEBIAN_KANJIDIC.is_file() else None
     try:

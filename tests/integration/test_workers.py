@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from kanjiprep.dataset import workers
+from kanjiprep.errors import InputError, KanjiprepError
+
+
+def double(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    return [(os.getpid(), 2 * number) for number in numbers]
+
+
+def fail(numbers: Sequence[int]) -> None:
+    raise InputError("broken", str(numbers[0]))
+
+
+def die(numbers: Sequence[int]) -> None:
+    os._exit(9)
+
+
+def test_results_come_in_order_from_other_processes() -> None:
+    results = [pair for run in workers.spread(double, range(10), 2, 3) for pair in run]
+    assert [number for _, number in results] == list(range(0, 20, 2))
+    assert os.getpid() not in {pid for pid, _ in results}
+
+
+def test_one_worker_is_this_process() -> None:
+    assert {pid for run in workers.spread(double, range(10), 1, 3) for pid, _ in run} == {os.getpid()}
+
+
+def test_a_workers_error_comes_through_as_it_was() -> None:
+    with pytest.raises(InputError, match="0: broken"):
+        list(workers.spread(fail, range(10), 2, 3))
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    with pytest.raises(KanjiprepError, match="a worker process died; free memory or give fewer --workers"):
+        list(workers.spread(die, range(10), 2, 3))
+
+
+def test_there_is_at_least_one_processor() -> None:
+    assert workers.available() >= 1
