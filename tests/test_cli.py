@@ -208,7 +208,7 @@ def test_the_version_is_told(run: Run) -> None:
 
 def test_errors_are_red_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, Any]] = []
-    monkeypatch.setattr(click, "echo", lambda text, err, color: err and said.append((text, color)))
+    monkeypatch.setattr(click, "echo", lambda text, **options: said.extend([(text, options["color"])]))
     cli.run(["biuld"])
     monkeypatch.setenv("NO_COLOR", "1")
     cli.run(["biuld"])

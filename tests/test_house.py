@@ -17,8 +17,8 @@ MODULES = sorted((ROOT / "kanjiprep").rglob("*.py"))
 
 
 def test_imports_point_down_and_have_no_cycles() -> None:
+    from importlinter import configuration
     from importlinter.application.use_cases import lint_imports
-    from importlinter.cli import configuration
 
     configuration.configure()
     said = io.StringIO()

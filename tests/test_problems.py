@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ GOOD = Facts(
 )
 
 
-def change(number: int, **fields: object) -> Facts:
+def change(number: int, **fields: Any) -> Facts:
     pictures = list(GOOD.pictures)
     pictures[number] = pictures[number]._replace(**fields)
     return replace(GOOD, pictures=tuple(pictures))

@@ -89,17 +89,14 @@ class _Sources:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """All that is known before the first picture is drawn."""
+    """What is to be drawn and written, and no more: the parsed sources are gone before the first picture."""
 
     recipe: Certificate
-    samples: tuple[join.Sample, ...]
+    drawings: tuple[drawing.Drawing, ...]
     captions: tuple[str, ...]
     skipped: tuple[join.Skipped, ...]
+    disagreements: tuple[folder.Disagreement, ...]
     variants: int
-
-    def drawings(self) -> list[drawing.Drawing]:
-        """What to draw, in the samples' order."""
-        return [drawing.drawing_of(sample.glyph) for sample in self.samples]
 
 
 def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
@@ -178,24 +175,28 @@ def _job(request: BuildRequest, recipe: Certificate, template: caption.CaptionTe
     joined = join.join(dictionary.entries, kanjivg.parse(read.drawings), request.selection)
     if not joined.samples:
         raise InputError("no kanji meets the selection and has both strokes and a meaning", remedy="ask for more")
-    captions = tuple(caption.caption(template, sample) for sample in joined.samples)
     content = read.drawings.content
-    variants = 0 if isinstance(content, bytes) else content.variants
-    return _Job(recipe, joined.samples, captions, joined.skipped, variants)
+    return _Job(
+        recipe=recipe,
+        drawings=tuple(drawing.drawing_of(sample.glyph) for sample in joined.samples),
+        captions=tuple(caption.caption(template, sample) for sample in joined.samples),
+        skipped=joined.skipped,
+        disagreements=folder.disagreements(joined.samples),
+        variants=0 if isinstance(content, bytes) else content.variants,
+    )
 
 
 def _draw(job: _Job, aside: Aside, resumed: Mapping[str, str], workers: int, progress: Progress) -> dict[str, str]:
     """Digest by name of every picture, in the samples' order."""
-    drawings = job.drawings()
-    waiting = [one for one in drawings if one.name not in resumed]
+    waiting = [one for one in job.drawings if one.name not in resumed]
     done = dict(resumed)
-    progress("draw", len(done), len(drawings))
+    progress("draw", len(done), len(job.drawings))
     for run in drawing.draw_all(waiting, aside.path, job.recipe.style, workers):
         new = {drawn.name: drawn.sha256 for drawn in run}
         aside.note(new)
         done |= new
-        progress("draw", len(done), len(drawings))
-    return {one.name: done[one.name] for one in drawings}
+        progress("draw", len(done), len(job.drawings))
+    return {one.name: done[one.name] for one in job.drawings}
 
 
 def _write(job: _Job, aside: Aside, drawn: Mapping[str, str]) -> Certificate:
@@ -224,20 +225,19 @@ def _completed(job: _Job, picture_bytes: int, digest: str) -> Certificate:
     return replace(
         job.recipe,
         counts=Counts(
-            samples=len(job.samples),
-            strokes=sum(len(sample.glyph.strokes) for sample in job.samples),
+            samples=len(job.drawings),
+            strokes=sum(len(one.paths) for one in job.drawings),
             picture_bytes=picture_bytes,
             skipped=len(job.skipped),
             variants=job.variants,
         ),
         skipped=dict(sorted(Counter(str(one.reason) for one in job.skipped).items())),
-        disagreements=folder.disagreements(job.samples),
+        disagreements=job.disagreements,
         digest=digest,
     )
 
 
 def _examples(job: _Job) -> tuple[card.Example, ...]:
-    step = max(1, len(job.samples) // EXAMPLES)
-    shown = list(zip(job.samples, job.captions, strict=True))[::step][:EXAMPLES]
-    literals = [(sample.entry.literal, text) for sample, text in shown]
-    return tuple(card.Example(literal, folder.picture_name(literal), text) for literal, text in literals)
+    step = max(1, len(job.drawings) // EXAMPLES)
+    shown = list(zip(job.drawings, job.captions, strict=True))[::step][:EXAMPLES]
+    return tuple(card.Example(one.name[0], one.name, text) for one, text in shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +29,11 @@ FIELDS: Final = (
     "components",
 )
 """The names that a caption template may use."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def caption(template: CaptionTemplate, sample: Sample) -> str:
         raise UsageError(f"the caption template fails: {error}", where, "mend the template") from error
     if not text:
         raise UsageError("the caption is empty", where, "write a template that says something for every kanji")
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
+    if _CONTROL.search(text):
         raise UsageError("the caption holds a line break or control character", where, "keep it on one line")
     return text
 

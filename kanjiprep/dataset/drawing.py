@@ -55,7 +55,7 @@ def draw_all(drawings: Sequence[Drawing], folder: Path, style: Style, worker_cou
         InputError: If a glyph has broken path data.
         OSError: If a file cannot be written.
     """
-    yield from workers.spread(functools.partial(_draw_run, folder, style), drawings, worker_count)
+    yield from workers.in_threads(functools.partial(_draw_run, folder, style), drawings, worker_count)
 
 
 def pixels_of(drawing: Drawing, canvas: raster.Canvas, style: Style) -> Pixels:
@@ -82,23 +82,17 @@ def compare_all(
         documents: File name and SVG document of each.
         folder: Where the pictures are.
         style: How they were drawn.
-        worker_count: How many processes.
+        worker_count: How many processes, since CairoSVG computes in Python.
 
     Raises:
         DatasetError: If one pixel differs.
     """
-    yield from workers.spread(functools.partial(_compare_run, folder, style), documents, worker_count, 16)
+    yield from workers.in_processes(functools.partial(_compare_run, folder, style), documents, worker_count, 16)
 
 
 def _draw_run(folder: Path, style: Style, drawings: Sequence[Drawing]) -> list[Drawn]:
-    canvas, encoder = _tools(style)
+    canvas, encoder = raster.Canvas(style), png.Encoder(style.size_px, style.size_px)
     return [_draw(drawing, canvas, encoder, folder, style) for drawing in drawings]
-
-
-@functools.lru_cache(maxsize=1)
-def _tools(style: Style) -> tuple[raster.Canvas, png.Encoder]:
-    """A worker's canvas and encoder, kept from run to run."""
-    return raster.Canvas(style), png.Encoder(style.size_px, style.size_px)
 
 
 def _draw(drawing: Drawing, canvas: raster.Canvas, encoder: png.Encoder, folder: Path, style: Style) -> Drawn:

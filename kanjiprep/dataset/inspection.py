@@ -53,7 +53,7 @@ class Picture(NamedTuple):
 
 def inspect_all(folder: Path, names: Sequence[str], worker_count: int) -> Iterator[list[Picture]]:
     """The facts of each named picture in ``folder``, in order, a run at a time."""
-    yield from workers.spread(functools.partial(_inspect_run, folder), names, worker_count)
+    yield from workers.in_threads(functools.partial(_inspect_run, folder), names, worker_count)
 
 
 def near_duplicates(pictures: Sequence[Picture], least: float) -> list[tuple[float, str, str]]:

@@ -95,11 +95,13 @@ class _Pen:
         self.curved = False
 
     def curve(self, relative: bool, smooth: bool, numbers: list[float]) -> None:
-        step = 4 if smooth else 6
         kind = "c" if relative else "C"
-        for start in range(0, len(numbers), step):
-            *first, x2, y2, x3, y3 = numbers[start : start + step]
-            x1, y1 = first or self._reflected(relative)
+        for start in range(0, len(numbers), 4 if smooth else 6):
+            if smooth:
+                x2, y2, x3, y3 = numbers[start : start + 4]
+                x1, y1 = self._reflected(relative)
+            else:
+                x1, y1, x2, y2, x3, y3 = numbers[start : start + 6]
             self.drawn.append(Segment(kind, x1, y1, x2, y2, x3, y3))
             dx, dy = (self.x, self.y) if relative else (0.0, 0.0)
             self.x2, self.y2 = x2 + dx, y2 + dy

@@ -22,23 +22,30 @@ def die(numbers: Sequence[int]) -> None:
 
 
 def test_results_come_in_order_from_other_processes() -> None:
-    results = [pair for run in workers.spread(double, range(10), 2, 3) for pair in run]
+    results = [pair for run in workers.in_processes(double, range(10), 2, 3) for pair in run]
     assert [number for _, number in results] == list(range(0, 20, 2))
     assert os.getpid() not in {pid for pid, _ in results}
 
 
+def test_threads_give_results_in_order_and_errors_as_they_were() -> None:
+    results = [pair for run in workers.in_threads(double, range(10), 2, 3) for pair in run]
+    assert results == [(os.getpid(), number) for number in range(0, 20, 2)]
+    with pytest.raises(InputError, match="0: broken"):
+        list(workers.in_threads(fail, range(10), 2, 3))
+
+
 def test_one_worker_is_this_process() -> None:
-    assert {pid for run in workers.spread(double, range(10), 1, 3) for pid, _ in run} == {os.getpid()}
+    assert {pid for run in workers.in_processes(double, range(10), 1, 3) for pid, _ in run} == {os.getpid()}
 
 
 def test_a_workers_error_comes_through_as_it_was() -> None:
     with pytest.raises(InputError, match="0: broken"):
-        list(workers.spread(fail, range(10), 2, 3))
+        list(workers.in_processes(fail, range(10), 2, 3))
 
 
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(KanjiprepError, match="a worker process died; free memory or give fewer --workers"):
-        list(workers.spread(die, range(10), 2, 3))
+        list(workers.in_processes(die, range(10), 2, 3))
 
 
 def test_there_is_at_least_one_processor() -> None:
