@@ -34,6 +34,6 @@ def test_the_card_has_front_matter_that_parses() -> None:
     from huggingface_hub import DatasetCard
 
     certificate = replace(RECIPE, counts=Counts(3, 9, 1, 4, 0))
-    parsed = DatasetCard(card(certificate, ()).decode()).data.to_dict()
+    parsed = DatasetCard(card(certificate, ()).decode()).data.to_dict()  # type: ignore[no-untyped-call]
     assert parsed["license"] == "cc-by-sa-4.0"
     assert parsed["size_categories"] == ["n<1K"]

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +50,30 @@ def test_a_workers_error_comes_through_as_it_was() -> None:
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(KanjiprepError, match="a worker process died; free memory or give fewer --workers"):
         list(workers.in_processes(die, range(10), 2, 3))
+
+
+def sleep(seconds: Sequence[int]) -> None:
+    time.sleep(seconds[0])
+
+
+def test_processes_end_when_their_parent_is_killed() -> None:
+    code = "from tests.integration.test_workers import *; list(workers.in_processes(sleep, [60, 60], 2, 1))"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    while len(children := children_of(parent.pid)) < 3:  # two workers, and multiprocessing's own tracker
+        assert parent.poll() is None
+        time.sleep(0.02)
+    time.sleep(1)
+    parent.kill()
+    parent.wait()
+    for _ in range(500):
+        if not any(Path(f"/proc/{pid}").exists() for pid in children):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"processes {children} outlived their parent")
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_there_is_at_least_one_processor() -> None:
