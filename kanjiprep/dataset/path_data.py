@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 ARGUMENTS: Final = {"m": 2, "z": 0, "l": 2, "h": 1, "v": 1, "c": 6, "s": 4, "q": 4, "t": 2, "a": 7}
 """How many numbers each command takes, by its lower-case letter."""
@@ -37,23 +37,12 @@ class PathError(ValueError):
     """Path data that breaks the grammar; its text says how."""
 
 
-class Segment(NamedTuple):
-    """A cubic curve, or the move that begins a subpath.
+Segment = tuple[str, float, float, float, float, float, float]
+"""A cubic curve ``(kind, x1, y1, x2, y2, x3, y3)`` in KanjiVG units (the square is 109 wide).
 
-    Attributes:
-        kind: ``M`` (``x3``, ``y3`` alone count), ``C`` with absolute or ``c`` with relative points.
-        x1, y1: First control point, in KanjiVG units (the square is 109 wide).
-        x2, y2: Second control point.
-        x3, y3: End point.
-    """
-
-    kind: str
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    x3: float
-    y3: float
+``kind`` is ``C`` with absolute points, ``c`` with points relative to the pen, or ``M``, a move to the
+absolute ``x3, y3``. A bare tuple, because 40 of them a picture make the cost of a class felt.
+"""
 
 
 def segments(path: str) -> list[Segment] | None:
@@ -91,7 +80,7 @@ class _Pen:
     def move(self, relative: bool, numbers: list[float]) -> None:
         x, y = numbers
         self.x, self.y = (self.x + x, self.y + y) if relative else (x, y)
-        self.drawn.append(Segment("M", x, y, x, y, self.x, self.y))
+        self.drawn.append(("M", x, y, x, y, self.x, self.y))
         self.curved = False
 
     def curve(self, relative: bool, smooth: bool, numbers: list[float]) -> None:
@@ -102,7 +91,7 @@ class _Pen:
                 x1, y1 = self._reflected(relative)
             else:
                 x1, y1, x2, y2, x3, y3 = numbers[start : start + 6]
-            self.drawn.append(Segment(kind, x1, y1, x2, y2, x3, y3))
+            self.drawn.append((kind, x1, y1, x2, y2, x3, y3))
             dx, dy = (self.x, self.y) if relative else (0.0, 0.0)
             self.x2, self.y2 = x2 + dx, y2 + dy
             self.x, self.y = self.x3, self.y3 = x3 + dx, y3 + dy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final
 import platformdirs
 
 from kanjiprep.dataset import kanjivg, raw
-from kanjiprep.dataset.download import download
 from kanjiprep.errors import InputError
 from kanjiprep.progress import Progress
 
@@ -106,7 +104,7 @@ def find(
         return Found(cached, "cache")
     if package := (installed or find_installed)(upstream):
         return package
-    return Found(download(upstream.url, cached, upstream.remedy, progress), "download")
+    return Found(_download(upstream.url, cached, upstream, progress), "download")
 
 
 def read_kanjidic(found: Found) -> bytes:
@@ -131,7 +129,7 @@ def read_kanjivg(found: Found) -> kanjivg.KanjiVG:
 
 def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Progress) -> Path:
     if "://" in given:
-        return download(given, cache / given.rsplit("/", 1)[-1], upstream.remedy, progress)
+        return _download(given, cache / given.rsplit("/", 1)[-1], upstream, progress)
     path = Path(given).expanduser()
     if not path.exists():
         place = upstream.option if how == "option" else upstream.variable
@@ -139,10 +137,18 @@ def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Prog
     return path
 
 
+def _download(url: str, target: Path, upstream: Upstream, progress: Progress) -> Path:
+    from kanjiprep.dataset.download import download  # with the web's whole library behind it
+
+    return download(url, target, upstream.remedy, progress)
+
+
 def find_installed(upstream: Upstream) -> Found | None:
     """The source inside an installed package: Debian's kanjidic-xml, PyPI's kanjivg; None where there is none."""
     if upstream is KANJIDIC:
         return Found(DEBIAN_KANJIDIC, "package") if DEBIAN_KANJIDIC.is_file() else None
+    import importlib.metadata
+
     try:
         package = importlib.metadata.distribution("kanjivg")
     except importlib.metadata.PackageNotFoundError:
