@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kanjiprep.dataset import path_data
@@ -83,10 +83,36 @@ def test_broken_paths_say_how(path: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-@given(st.text(alphabet="MmCcSsLzA0123456789.,-+ e\n", max_size=60))
-def test_any_text_is_drawn_left_or_refused(path: str) -> None:
+PIECES = [
+    "M1,2",
+    "m.5.5",
+    "c",
+    "c1,2,3,4,5,6",
+    "s1 2 3 4",
+    "S",
+    "12",
+    "3.5",
+    ".5",
+    "-1",
+    "1.",
+    " ",
+    ",",
+    "L1,1",
+    "x",
+    "e5",
+]
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text("MmCcSsLzA0123456789.,-+ e\n", max_size=60)
+)
+@example("M1,1c2")
+@example("M12")
+@example("M1.55")
+def test_any_text_is_drawn_left_or_refused_and_both_readings_agree(path: str) -> None:
     try:
         drawn = path_data.segments(path)
     except PathError:
         return
+    path_data.check(path)
     assert drawn is None or all(abs(value) < 1e7 for _, *values in drawn for value in values)

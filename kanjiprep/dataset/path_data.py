@@ -8,19 +8,21 @@ from typing import Final
 ARGUMENTS: Final = {"m": 2, "z": 0, "l": 2, "h": 1, "v": 1, "c": 6, "s": 4, "q": 4, "t": 2, "a": 7}
 """How many numbers each command takes, by its lower-case letter."""
 
-_WHITE = r"[ \t\r\n]*+"
-_GAP = rf"{_WHITE},?{_WHITE}"
-_PLAIN_NUMBER = r"[-+]?(?:\d{1,5}+(?:\.\d*+)?|\.\d++)"
+_WHITE = r"[ \t\r\n]*"
+_GAP = rf"{_WHITE}(?:,{_WHITE})?"
+# What may follow is said, so that 12 and 1.5 are read in one way only. Possessive quantifiers would say it
+# shorter, but match wrongly in Python 3.11.2, which Debian 12 has.
+_PLAIN_NUMBER = r"[-+]?(?:\d{1,5}\.\d*(?!\d)|\d{1,5}(?![\d.])|\.\d+(?!\d))"
 
 
 def _repeated(count: int) -> str:
     group = _GAP.join([_PLAIN_NUMBER] * count)
-    return rf"{_WHITE}{group}(?:{_GAP}{group})*+{_WHITE}"
+    return rf"{_WHITE}{group}(?:{_GAP}{group})*{_WHITE}"
 
 
 _PLAIN = re.compile(
     rf"{_WHITE}(?=[Mm])(?:[Mm]{_WHITE}{_GAP.join([_PLAIN_NUMBER] * 2)}{_WHITE}"
-    rf"|[Cc]{_repeated(6)}|[Ss]{_repeated(4)})++",
+    rf"|[Cc]{_repeated(6)}|[Ss]{_repeated(4)})+",
     re.ASCII,
 )
 _PLAIN_COMMAND = re.compile(r"([MmCcSs])([^MmCcSs]*)")
