@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.dataset.raster import Style
 from tests import sources
+
+settings.register_profile("house", deadline=None, derandomize=True)  # a slow machine is no failure
+settings.load_profile("house")
 
 _FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
 _is_unit_test = False

@@ -13,7 +13,12 @@ from kanjiprep.progress import silent
 from tests.test_join import joined
 
 RECIPE = Certificate(
-    "kanjiprep 0", {"kanjidic": SourceRecord("K", "1", "2026", "ab")}, Style(64), CaptionRecord("n", "t"), Selection()
+    "kanjiprep 0",
+    "cairo 1",
+    {"kanjidic": SourceRecord("K", "1", "2026", "ab")},
+    Style(64),
+    CaptionRecord("n", "t"),
+    Selection(),
 )
 
 
@@ -45,7 +50,10 @@ def test_stroke_counts_that_the_dictionary_does_not_know_are_told() -> None:
 
 def test_a_certificate_is_read_back_whole(tmp_path: Path) -> None:
     whole = Certificate(
-        **{field: getattr(RECIPE, field) for field in ("tool", "sources", "style", "caption", "selection")},
+        **{
+            field: getattr(RECIPE, field)
+            for field in ("tool", "renderer", "sources", "style", "caption", "selection")
+        },
         counts=Counts(1, 2, 3, 4, 5),
         skipped={"no_meaning": 4},
         disagreements=(Disagreement("二", 2, (3,)),),
@@ -81,7 +89,7 @@ def finished(path: Path) -> Certificate:
     (path / "SHA256SUMS").write_bytes(sums)
     (path / "README.md").write_text("mine to change")
     return Certificate(
-        "t", {}, Style(), CaptionRecord("n", "t"), Selection(), digest=hashlib.sha256(sums).hexdigest()
+        "t", "cairo 1", {}, Style(), CaptionRecord("n", "t"), Selection(), digest=hashlib.sha256(sums).hexdigest()
     )
 
 

@@ -50,7 +50,7 @@ Examples:
     "--literals", type=click.Path(path_type=Path), help="Only the kanji in this text file (# begins a comment)."
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the first in KANJIDIC2's order.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes that draw.  [default: one a processor]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that draw.  [default: one a processor]")
 @click.option("--verify", type=click.IntRange(1), metavar="N", help="Compare N pictures with CairoSVG's rendering.")
 @click.option("--replace", is_flag=True, help="Replace another build of kanjiprep's in OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -148,7 +148,7 @@ Examples:
 @click.option(
     "--sheet", type=click.Path(path_type=Path), help="Contact sheet.  [default: DATASET-sheet.png beside it]"
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes that look.  [default: one a processor]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads that look.  [default: one a processor]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def check(dataset: Path, sheet: Path | None, workers: int | None, as_json: bool) -> int:
     """Say whether DATASET (default: dataset/) is fit to train on.

@@ -16,7 +16,7 @@ from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, ka
 from kanjiprep.dataset.aside import Aside
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
 from kanjiprep.dataset.kanjivg import KanjiVG
-from kanjiprep.dataset.raster import Style, refuse_impossible
+from kanjiprep.dataset.raster import Style, refuse_impossible, renderer
 from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import InputError
 from kanjiprep.progress import Progress
@@ -36,7 +36,7 @@ class BuildRequest:
         caption: Name or path of the caption template.
         style: How the pictures look.
         selection: Which kanji.
-        workers: How many processes draw; the result does not depend on it.
+        workers: How many threads draw; the result does not depend on it.
         replace: Whether another build of ours in ``out`` may be replaced.
     """
 
@@ -160,6 +160,7 @@ def _recipe(request: BuildRequest, template: caption.CaptionTemplate, read: _Sou
     version, date = kanjidic.parse_header(read.dictionary, str(read.kanjidic.path))
     return Certificate(
         tool=f"kanjiprep {__version__}",
+        renderer=renderer(),
         sources={
             "kanjidic": SourceRecord(
                 sources.KANJIDIC.name, version, date, hashlib.sha256(read.dictionary).hexdigest()

@@ -29,6 +29,7 @@ def card(certificate: Certificate, examples: tuple[Example, ...]) -> bytes:
         style=certificate.style,
         sources=tuple(certificate.sources.values()),
         tool=certificate.tool,
+        renderer=certificate.renderer,
         digest=certificate.digest,
         examples=examples,
         size_category=size_category(counts.samples),

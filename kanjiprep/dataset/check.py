@@ -75,7 +75,7 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
     Args:
         path: The dataset folder.
         sheet_path: Where the contact sheet goes; None for ``NAME-sheet.png`` beside the folder.
-        workers: How many processes look at pictures.
+        workers: How many threads look at pictures.
         progress: Hears pictures looked at.
 
     Raises:

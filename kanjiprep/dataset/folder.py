@@ -79,6 +79,7 @@ class Certificate:
 
     Attributes:
         tool: ``kanjiprep`` and its version.
+        renderer: cairo and its version, since one version's pixels are not quite another's.
         sources: By ``kanjidic`` and ``kanjivg``.
         style: Size, stroke width and margin.
         caption: The template.
@@ -90,6 +91,7 @@ class Certificate:
     """
 
     tool: str
+    renderer: str
     sources: Mapping[str, SourceRecord]
     style: Style
     caption: CaptionRecord

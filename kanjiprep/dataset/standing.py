@@ -47,6 +47,7 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
 def _first_difference(standing: Certificate, recipe: Certificate) -> str:
     pairs = {
         "tool": (standing.tool, recipe.tool),
+        "renderer": (standing.renderer, recipe.renderer),
         "style": (standing.style, recipe.style),
         "caption": (standing.caption.name, recipe.caption.name),
         "selection": (standing.selection, recipe.selection),

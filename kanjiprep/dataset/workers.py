@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def available() -> int:
-    """How many processors this process may use, 8 at most: beyond, threads wait for each other."""
+    """How many processors this process may use, 8 at most: a fifth of drawing holds the interpreter's lock."""
     return min(8, len(os.sched_getaffinity(0)))
 
 
