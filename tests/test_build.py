@@ -166,8 +166,14 @@ def test_files_of_others_are_never_touched(
         build(request_of(replace=True))
     built = build(request_of("ours"))
     (built.folder / "notes.txt").touch()
-    with pytest.raises(DatasetError, match="did not write: notes.txt"):
-        build(request_of("ours", replace=True, style=Style(32)))
+    for request in (request_of("ours"), request_of("ours", replace=True, style=Style(32))):
+        with pytest.raises(DatasetError, match="did not write: notes.txt"):
+            build(request)
+    (built.folder / "SHA256SUMS").unlink()
+    with pytest.raises(DatasetError, match="SHA256SUMS cannot be read"):
+        build(request_of("ours"))
+    with pytest.raises(DatasetError, match="did not write: metadata.csv"):
+        build(request_of("ours", replace=True))
 
 
 def test_a_file_in_the_way_is_refused(

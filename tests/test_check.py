@@ -76,6 +76,7 @@ def test_a_dataset_of_others_needs_no_certificate(dataset: Path) -> None:
         (b"image,caption\n", r"metadata.csv:1: its columns are image,caption"),
         (b"file_name,text\na.png\n", r"metadata.csv:2: 1 fields instead of 2"),
         (b'file_name,text\na.png,"x\n', r"metadata.csv:2: not CSV: unexpected end of data; mend the quotes"),
+        (b"file_name,text\na.png,x\nb.png,y,z\n", "cannot: .*Expected 2 fields in line 3, saw 3"),
         (b"file_name,text\na.png,\xff\n", r"metadata.csv: not UTF-8 text at byte 21"),
     ],
 )

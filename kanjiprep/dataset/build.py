@@ -149,11 +149,11 @@ def verify(built: Built, count: int, workers: int, progress: Progress) -> int:
 
 
 def _read(request: BuildRequest, place: Place, progress: Progress) -> _Sources:
-    found = [
+    kanjidic, kanjivg = (
         sources.find(upstream, option, place.environ, place.cache, progress)
         for upstream, option in ((sources.KANJIDIC, request.kanjidic), (sources.KANJIVG, request.kanjivg))
-    ]
-    return _Sources(found[0], found[1], sources.read_kanjidic(found[0]), sources.read_kanjivg(found[1]))
+    )
+    return _Sources(kanjidic, kanjivg, sources.read_kanjidic(kanjidic), sources.read_kanjivg(kanjivg))
 
 
 def _recipe(request: BuildRequest, template: caption.CaptionTemplate, read: _Sources) -> Certificate:

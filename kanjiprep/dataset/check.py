@@ -145,9 +145,11 @@ def _read_back(path: Path, rows: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """What pandas makes of captions that it does not leave alone, as ``datasets`` reads metadata.csv with it."""
     import pandas as pd
 
-    table = pd.read_csv(path)
-    column = table["text"].tolist() if len(table) == len(rows) else []
-    return {name: repr(value) for (name, text), value in zip(rows, column, strict=False) if value != text}
+    try:
+        pairs = list(zip(rows, pd.read_csv(path)["text"].tolist(), strict=True))
+    except ValueError as error:  # its ParserError, or another number of rows than ours
+        raise DatasetError(f"pandas, which loads it, cannot: {error}", str(path), "mend that line") from error
+    return {name: repr(value) for (name, text), value in pairs if value != text}
 
 
 def _statistics(path: Path, facts: Facts) -> Statistics:

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,11 +43,11 @@ def download(url: str, target: Path, remedy: str, progress: Progress) -> Path:
         with _aside(target) as (part, stream):
             digest = _receive(url, stream, stage, progress)
             stream.close()
-            _expect_archive(part, url, remedy)
+            _expect_archive(part, public(url), remedy)
             target.with_name(f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n", "utf-8")
             part.replace(target)
     except _ERRORS as error:
-        raise InputError(f"could not be downloaded: {_reason(error)}", url, remedy) from error
+        raise InputError(f"could not be downloaded: {_reason(error)}", public(url), remedy) from error
     except OSError as error:
         raise InputError(f"cannot be written: {os_reason(error)}", str(target), remedy) from error
     return target
@@ -82,13 +83,19 @@ def _receive(url: str, stream: IO[bytes], stage: str, progress: Progress) -> str
     return digest.hexdigest()
 
 
+def public(url: str) -> str:
+    """``url`` without user, password, query and fragment, any of which may hold a secret."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     return str(getattr(error, "reason", None) or error or type(error).__name__)
 
 
-def _expect_archive(part: Path, url: str, remedy: str) -> None:
+def _expect_archive(part: Path, where: str, remedy: str) -> None:
     with part.open("rb") as stream:
         if stream.read(2) not in (b"\x1f\x8b", b"PK", b"<?"):
-            raise InputError("sent neither gzip, zip nor XML (a login or error page?)", url, remedy)
+            raise InputError("sent neither gzip, zip nor XML (a login or error page?)", where, remedy)

@@ -198,7 +198,7 @@ def differences(folder: Path, certificate: Certificate, progress: Progress) -> t
 def listed(folder: Path) -> dict[str, str]:
     """Digest by name from the folder's SHA256SUMS; empty where there is none."""
     path = folder / SUMS
-    return parse_sums(path.read_text("utf-8")) if path.is_file() else {}
+    return parse_sums(path.read_text("utf-8", "replace")) if path.is_file() else {}
 
 
 def foreign_files(folder: Path, built: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -129,7 +130,7 @@ def read_kanjivg(found: Found) -> kanjivg.KanjiVG:
 
 def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Progress) -> Path:
     if "://" in given:
-        return _download(given, cache / given.rsplit("/", 1)[-1], upstream, progress)
+        return _download(given, cache / Path(urlsplit(given).path).name, upstream, progress)
     path = Path(given).expanduser()
     if not path.exists():
         place = upstream.option if how == "option" else upstream.variable

@@ -31,6 +31,9 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
     if certificate is None:
         _refuse_strangers(sorted(entry.name for entry in out.iterdir()), out)
         return None
+    listed = folder.listed(out)
+    if listed:
+        _refuse_strangers(folder.foreign_files(out, listed), out)
     if certificate.recipe() == recipe:
         changed = folder.differences(out, certificate, progress)
         if not changed:
@@ -40,7 +43,7 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
         reason = f"holds another build ({_first_difference(certificate, recipe)})"
     if not may_replace:
         raise DatasetError(reason, str(out), "give --replace to build it anew, or another folder")
-    _refuse_strangers(folder.foreign_files(out, folder.listed(out)), out)
+    _refuse_strangers(folder.foreign_files(out, listed), out)
     return None
 
 

@@ -81,6 +81,13 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
         downloading.download("http://127.0.0.1:9/x.gz", tmp_path / "x.gz", "do that", silent)
 
 
+def test_secrets_in_an_address_are_not_repeated(tmp_path: Path) -> None:
+    address = "http://me:hunter2@127.0.0.1:9/x.gz?token=hunter2"
+    with pytest.raises(InputError, match="^http://127.0.0.1:9/x.gz: could not be downloaded") as caught:
+        finding.find(finding.KANJIDIC, address, {}, tmp_path, silent)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_flood_is_cut_off(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloading, "MAX_DOCUMENT_BYTES", 10)
     with pytest.raises(InputError, match="sends more than 0 MiB"):
