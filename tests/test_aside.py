@@ -106,8 +106,27 @@ def test_a_kill_between_the_two_renames_loses_nothing(target: Path) -> None:
     replaced = target.with_name(".dataset.replaced")
     replaced.mkdir()
     (replaced / "old.png").touch()
+    Aside(target).recover()
+    assert [path.relative_to(target.parent) for path in target.parent.rglob("*")] == [
+        Path("dataset"),
+        Path("dataset/old.png"),
+    ]
+
+
+def test_a_kill_after_the_second_rename_leaves_no_litter(target: Path) -> None:
+    for path in (target, target.with_name(".dataset.replaced")):
+        path.mkdir()
+        (path / "a.png").touch()
+    aside = Aside(target)
+    with pytest.raises(KeyboardInterrupt), aside.opened(b"recipe"):
+        put(aside, "b.png")
+        raise KeyboardInterrupt
+    aside.recover()
+    assert sorted(path.name for path in target.parent.iterdir()) == [".dataset.building", "dataset"]
+
+
+def test_nothing_is_recovered_under_another_builds_hands(target: Path) -> None:
     with Aside(target).opened(b"recipe"):
-        assert (target / "old.png").exists()
-    replaced.mkdir()
-    with Aside(target).opened(b"recipe"):
-        assert not replaced.exists()
+        target.with_name(".dataset.replaced").mkdir()
+        with pytest.raises(DatasetError, match="another build is at work here"):
+            Aside(target).recover()

@@ -37,14 +37,13 @@ class _Door(click.Group):
 
 
 def _kebab(name: str) -> str:
-    return name.replace("_", "-") if name.startswith("--") or not name.startswith("-") else name
+    return name.replace("_", "-")
 
 
 CONTEXT: dict[str, Any] = {
     "help_option_names": ["--help"],
     "token_normalize_func": _kebab,
     "max_content_width": 96,
-    "auto_envvar_prefix": None,
 }
 
 

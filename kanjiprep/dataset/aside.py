@@ -40,16 +40,28 @@ class Aside:
             DatasetError: If the place cannot be written, or another build is at work.
         """
         with _as_dataset_error(self.path):
-            self._restore()
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._take(lock)
-            with self._removed_on_failure(), _as_dataset_error(self.path):
-                self._sweep(recipe)
-                yield
-        finally:
-            os.close(lock)
+        with self._locked(), self._removed_on_failure(), _as_dataset_error(self.path):
+            self._sweep(recipe)
+            yield
+
+    def recover(self) -> None:
+        """Put back a dataset that a kill left between the two renames of ``finish``.
+
+        Raises:
+            DatasetError: If another build is at work, or the place cannot be written.
+        """
+        if not self._replaced.exists():
+            return
+        with _as_dataset_error(self.path):
+            self.path.mkdir(exist_ok=True)
+            with self._locked():
+                if self._target.exists():
+                    shutil.rmtree(self._replaced)
+                else:
+                    self._replaced.rename(self._target)
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()
 
     def journal(self) -> dict[str, str]:
         """Digest by name of each picture that an earlier build finished and that is still whole."""
@@ -73,13 +85,15 @@ class Aside:
         self.path.rename(self._target)
         shutil.rmtree(self._replaced, ignore_errors=True)
 
-    def _restore(self) -> None:
-        """Put back a dataset that a kill left between the two renames of ``finish``."""
-        if self._replaced.exists():
-            if self._target.exists():
-                shutil.rmtree(self._replaced)
-            else:
-                self._replaced.rename(self._target)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with _as_dataset_error(self.path):
+            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._take(lock)
+            yield
+        finally:
+            os.close(lock)
 
     def _take(self, lock: int) -> None:
         try:

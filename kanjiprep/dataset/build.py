@@ -116,12 +116,13 @@ def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
     template = caption.load(request.caption)
     read = _read(request, place, progress)
     recipe = _recipe(request, template, read)
+    aside = Aside(out)
+    aside.recover()
     there = standing.finished(out, recipe, request.replace, progress)
     if there is not None:
         return Built(out, there, True, 0, read.kanjidic, read.kanjivg)
     with _collector_paused():
         job = _job(request, recipe, template, read)
-    aside = Aside(out)
     with aside.opened(folder.certificate_json(recipe)):
         resumed = aside.journal()
         drawn = _draw(job, aside, resumed, request.workers, progress)
