@@ -10,9 +10,13 @@ def main() -> None:
     """Run the command line; the front page of the help needs no imports at all."""
     if sys.argv[1:] in ([], ["--help"]) and _print_front_page():
         return
-    from kanjiprep.cli import run
+    try:
+        from kanjiprep.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before a command is there to hear it
+        sys.stderr.write("error: interrupted; run the same command again\n")
+        sys.exit(130)
 
 
 def _print_front_page() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,22 @@ def environment() -> jinja2.Environment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     closed = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        undefined=jinja2.StrictUndefined, finalize=_printable, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     closed.globals.clear()
     closed.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
     return closed
+
+
+def _printable(value: object) -> object:
+    """``value``, unless its text would be a memory address, different in every run.
+
+    Raises:
+        TypeError: For functions and iterators.
+    """
+    import jinja2
+
+    is_text = isinstance(value, jinja2.Undefined) or not (callable(value) or isinstance(value, Iterator))
+    if not is_text:
+        raise TypeError(f"{type(value).__name__} is not a text; call it or join it")
+    return value

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from kanjiprep.dataset.aside import Aside
-from kanjiprep.dataset.folder import sha256_of
+from kanjiprep.dataset.folder import sha256_of, sums
 from kanjiprep.errors import DatasetError
 
 
@@ -91,9 +91,41 @@ def test_two_builds_do_not_meet_and_the_second_takes_nothing_away(target: Path) 
         assert (aside.path / "a.png").exists()
 
 
-def test_an_old_folder_is_replaced(target: Path) -> None:
+def old_dataset(target: Path) -> None:
     target.mkdir()
     (target / "old.png").touch()
+    (target / "SHA256SUMS").write_bytes(sums({"old.png": sha256_of(target / "old.png")}))
+
+
+def test_files_put_there_meanwhile_are_not_lost(target: Path) -> None:
+    old_dataset(target)
+    aside = Aside(target)
+    with pytest.raises(DatasetError, match="somebody put files there meanwhile: thesis.txt"), aside.opened(b"recipe"):
+        put(aside, "new.png")
+        (target / "thesis.txt").touch()
+        aside.finish(frozenset({"new.png"}))
+    assert sorted(entry.name for entry in target.iterdir()) == ["SHA256SUMS", "old.png", "thesis.txt"]
+    assert [entry.name for entry in target.parent.iterdir()] == ["dataset"]
+
+
+def test_a_folder_of_others_in_the_way_is_left_alone(target: Path) -> None:
+    aside = Aside(target)
+    aside.path.mkdir()
+    (aside.path / "notes.txt").touch()
+    with pytest.raises(DatasetError, match="is in the way and not ours"), aside.opened(b"recipe"):
+        pass
+    assert (aside.path / "notes.txt").exists()
+
+
+def test_what_is_not_wanted_after_all_is_dropped(target: Path) -> None:
+    aside = Aside(target)
+    with aside.opened(b"recipe"):
+        aside.drop()
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_old_folder_is_replaced(target: Path) -> None:
+    old_dataset(target)
     aside = Aside(target)
     with aside.opened(b"recipe"):
         put(aside, "new.png")

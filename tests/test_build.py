@@ -127,7 +127,7 @@ def test_other_sources_are_another_build(
 ) -> None:
     build(request_of())
     other = sources.write_kanjidic(tmp_path / "other.xml", sources.kanjidic(*sources.ENTRIES[:2]))
-    with pytest.raises(DatasetError, match="holds another build .other kanjidic."):
+    with pytest.raises(DatasetError, match="holds another build .other sources."):
         build(request_of(kanjidic=str(other)))
 
 
@@ -138,7 +138,7 @@ def test_an_edited_template_of_the_same_name_is_another_build(
     template.write_text("{{ literal }}")
     build(request_of(caption=str(template)))
     template.write_text("{{ literal }}!")
-    with pytest.raises(DatasetError, match="holds another build .other caption template."):
+    with pytest.raises(DatasetError, match="holds another build .other caption."):
         build(request_of(caption=str(template)))
 
 
@@ -221,3 +221,60 @@ def test_verifying_compares_an_even_sample_with_cairosvg(
     assert building.verify(built, 2, 1, lambda *state: heard.append(state)) == 2
     assert heard[-1] == ("compare with CairoSVG", 2, 2)
     assert building.verify(built, 100, 1, silent) == 3
+
+
+def test_another_spelling_of_the_same_is_the_same(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.j2").write_text("\ufeff{{ literal }}", "utf-8")
+    first = build(request_of(caption=str(tmp_path / "mine.j2")))
+    assert "\ufeff" not in (first.folder / "metadata.csv").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert build(request_of(caption="./mine.j2", kanjivg="kanji")).was_there
+
+
+def test_a_missing_card_is_told(build: Callable[[BuildRequest], Built], request_of: Make) -> None:
+    (build(request_of()).folder / "README.md").unlink()
+    with pytest.raises(DatasetError, match="README.md is missing"):
+        build(request_of())
+
+
+def test_what_another_build_finished_meanwhile_is_not_replaced(
+    place: Place, build: Callable[[BuildRequest], Built], request_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = building._job
+    for meanwhile, outcome in ((request_of(), "same"), (request_of("other", style=Style(32)), "other")):
+
+        def slow(*arguments: object, meanwhile: BuildRequest = meanwhile) -> object:
+            monkeypatch.setattr(building, "_job", honest)
+            build(meanwhile)
+            return honest(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(building, "_job", slow)
+        if outcome == "same":
+            assert build(request_of()).was_there
+            continue
+        with pytest.raises(DatasetError, match="holds another build .other style."):
+            build(request_of("other"))
+        assert [path.name for path in meanwhile.out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_folders_that_cannot_be_renamed_over_are_refused_before_the_work(
+    build: Callable[[BuildRequest], Built], request_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dataset").mkdir()
+    for name, changed, says in (
+        ("os.access", lambda *_: False, "must not be written; change its permissions"),
+        (
+            "pathlib.Path.is_mount",
+            lambda _: True,
+            "is a mount point, which cannot be renamed over; give a folder inside",
+        ),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, changed)
+            with pytest.raises(DatasetError, match=says):
+                build(request_of())
+    monkeypatch.chdir(tmp_path / "dataset")
+    with pytest.raises(DatasetError, match="is the folder you stand in; give a folder inside it"):
+        build(request_of())

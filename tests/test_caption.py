@@ -79,6 +79,8 @@ def test_a_template_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: 
         ("{{ literal }}\n{{ literal }}", "holds a line break"),
         ("{{ meanings.first }}", "the caption template fails: .* has no attribute 'first'"),
         ("{{ stroke_count / 0 }}", "the caption template fails: division by zero"),
+        ("{{ stroke_count | dictsort }}", "the caption template fails"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "the caption template fails: maximum recursion"),
         ("{{ stroke_count + literal }}", "the caption template fails: unsupported operand"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from kanjiprep.dataset import build as building
 from kanjiprep.dataset import check as checking
 from kanjiprep.dataset.build import BuildRequest, Place
-from kanjiprep.errors import DatasetError
+from kanjiprep.errors import DatasetError, UsageError
 from kanjiprep.progress import silent
 
 
@@ -76,7 +76,7 @@ def test_a_dataset_of_others_needs_no_certificate(dataset: Path) -> None:
         (b"image,caption\n", r"metadata.csv:1: its columns are image,caption"),
         (b"file_name,text\na.png\n", r"metadata.csv:2: 1 fields instead of 2"),
         (b'file_name,text\na.png,"x\n', r"metadata.csv:2: not CSV: unexpected end of data; mend the quotes"),
-        (b"file_name,text\na.png,x\nb.png,y,z\n", "cannot: .*Expected 2 fields in line 3, saw 3"),
+        (b"file_name,text\na.png,x\nb.png,y,z\n", r"metadata.csv:3: 3 fields instead of 2; quote the caption"),
         (b"file_name,text\na.png,\xff\n", r"metadata.csv: not UTF-8 text at byte 21"),
     ],
 )
@@ -96,3 +96,36 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
         DatasetError, match=r"metadata.csv: cannot be read: no such file or directory; run kanjiprep build"
     ):
         check(tmp_path / "gone")
+
+
+def test_a_table_of_which_pandas_finds_other_rows_is_refused(dataset: Path) -> None:
+    with pytest.raises(DatasetError, match="pandas, which loads it, cannot"):
+        checking._read_back(dataset / "metadata.csv", ())
+
+
+def test_blank_lines_and_further_columns_do_no_harm(dataset: Path) -> None:
+    rows = checking.read_rows(dataset / "metadata.csv")
+    text = "".join(f'{name},"{caption}",x\n\n' for name, caption in rows)
+    (dataset / "metadata.csv").write_text(f"file_name,text,more\n{text}", "utf-8")
+    assert checking.read_rows(dataset / "metadata.csv") == rows
+    assert check(dataset).is_fit
+
+
+def test_a_sheet_inside_the_dataset_is_refused(dataset: Path) -> None:
+    before = (dataset / "metadata.csv").read_bytes()
+    with pytest.raises(UsageError, match="--sheet is inside the dataset"):
+        checking.check(dataset, dataset / "metadata.csv", 1, silent)
+    assert (dataset / "metadata.csv").read_bytes() == before
+
+
+def test_a_link_to_nowhere_is_a_picture_that_cannot_be_read(dataset: Path) -> None:
+    (dataset / "一_kanji_04e00.png").unlink()
+    (dataset / "一_kanji_04e00.png").symlink_to("nowhere")
+    assert "unreadable_picture" in {problem.kind for problem in check(dataset).problems}
+
+
+def test_a_table_that_is_no_file_has_its_remedy(dataset: Path) -> None:
+    (dataset / "metadata.csv").unlink()
+    (dataset / "metadata.csv").mkdir()
+    with pytest.raises(DatasetError, match="is a directory; check its permissions"):
+        check(dataset)

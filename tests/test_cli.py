@@ -65,6 +65,28 @@ def test_build_prints_one_json_document(run: Run, options: list[object]) -> None
     assert document["certificate"]["counts"]["samples"] == 3
 
 
+def test_early_interrupts_are_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["kanjiprep", "check"])
+    with pytest.raises(SystemExit) as exit_:
+        __main__.main()
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted; run the same command again\n"
+
+
+def test_an_output_that_is_full_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli.door, "main", full)
+    assert run("build") == (1, "", "error: the output: no space left on device\n")
+
+
 def test_every_selection_option_reaches_the_build(run: Run, options: list[object], tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("一休二", "utf-8")
     chosen = ["--jouyou", "--grade", 9, "--jlpt", 4, "--jlpt", 3, "--literals", tmp_path / "mine.txt", "--limit", 2]
@@ -143,7 +165,7 @@ def test_an_interrupt_is_130_and_says_how_to_go_on(
     monkeypatch.setattr("kanjiprep.dataset.build.build", interrupted)
     code, _, err = run("build", *options)
     assert code == 130
-    assert "the same command goes on" in err
+    assert err == "error: interrupted; run the same command again\n"
 
 
 def test_the_unexpected_is_one_line_unless_debugged(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,20 @@ def test_a_certificate_is_read_back_whole(tmp_path: Path) -> None:
     assert folder.read_certificate(tmp_path / "elsewhere") is None
 
 
-@pytest.mark.parametrize(("data", "says"), [(b"{", "not JSON"), (b"{}", "tool is missing"), (b"\xff", "not JSON")])
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"{", "not JSON"), (b"{}", "tool is missing"), (b"\xff", "not JSON"), (b"[" * 100_000, "not JSON")],
+)
 def test_a_broken_certificate_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
     (tmp_path / "build.json").write_bytes(data)
     with pytest.raises(DatasetError, match=says):
+        folder.read_certificate(tmp_path)
+
+
+def test_a_certificate_with_an_impossible_literal_is_refused(tmp_path: Path) -> None:
+    odd = replace(RECIPE, disagreements=(Disagreement("ab", 2, (3,)),))
+    (tmp_path / "build.json").write_bytes(folder.certificate_json(odd))
+    with pytest.raises(DatasetError, match="a literal of disagreements is not one character"):
         folder.read_certificate(tmp_path)
 
 

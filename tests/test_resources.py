@@ -19,5 +19,11 @@ def test_templates_are_closed() -> None:
     assert not environment().globals
 
 
+@pytest.mark.parametrize("source", ["{{ x.encode }}", "{{ y | items }}"])
+def test_what_prints_as_a_memory_address_is_refused(source: str) -> None:
+    with pytest.raises(TypeError, match="is not a text; call it or join it"):
+        environment().from_string(source).render(x="亜", y={"a": 1})
+
+
 def test_json_in_templates_keeps_kanji_readable() -> None:
     assert environment().from_string("{{ x | tojson }}").render(x="亜") == '"亜"'

@@ -35,6 +35,8 @@ def test_debians_dictionary_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "environ", "says"),
     [
+        ("", {}, "--kanjidic is empty; give a path or leave the option out"),
+        ("http://[bad/x", {}, "http://.bad/x: could not be downloaded: Invalid IPv6 URL"),
         ("gone.xml", {}, "gone.xml: --kanjidic names a file that does not exist"),
         (None, {"KANJIPREP_KANJIDIC": "gone.xml"}, "KANJIPREP_KANJIDIC names a file that does not exist"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
-from kanjiprep.errors import Interrupted, KanjiprepError
+from kanjiprep.errors import Interrupted, KanjiprepError, os_reason
 from kanjiprep.spec import did_you_mean
 
 
@@ -30,7 +31,7 @@ class _Door(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Interrupted("interrupted", remedy="the same command goes on where this one stopped") from error
+            raise Interrupted("interrupted", remedy="run the same command again") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)  # in the order of the way, not of the alphabet
@@ -63,6 +64,7 @@ for _command in (build, check):
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code after running the command line; every failure becomes one line on stderr."""
+    _show_anything()
     try:
         code = door.main(list(arguments), prog_name="kanjiprep", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -73,11 +75,20 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the output'}: {os_reason(error)}", 1)
     except Exception as error:  # the last resort: the user gets a line, and the traceback on request
         if os.environ.get("KANJIPREP_DEBUG"):
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(f"unexpected: {reason}; set KANJIPREP_DEBUG=1 for the traceback and report it", 1)
+
+
+def _show_anything() -> None:
+    """Let a literal or name that the terminal cannot show be escaped, in JSON's own way, rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _click_message(error: click.ClickException) -> str:

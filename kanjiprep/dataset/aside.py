@@ -41,9 +41,11 @@ class Aside:
         """
         with _as_dataset_error(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with self._locked(), self._removed_on_failure(), _as_dataset_error(self.path):
-            self._sweep(recipe)
-            yield
+        with self._locked():
+            self._refuse_a_folder_of_others()
+            with self._removed_on_failure(), _as_dataset_error(self.path):
+                self._sweep(recipe)
+                yield
 
     def recover(self) -> None:
         """Put back a dataset that a kill left between the two renames of ``finish``.
@@ -51,17 +53,17 @@ class Aside:
         Raises:
             DatasetError: If another build is at work, or the place cannot be written.
         """
-        if not self._replaced.exists():
-            return
-        with _as_dataset_error(self.path):
+        with _as_dataset_error(self._replaced):
+            if not self._replaced.exists():
+                return
             self.path.mkdir(exist_ok=True)
             with self._locked():
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()
                 if self._target.exists():
                     shutil.rmtree(self._replaced)
                 else:
                     self._replaced.rename(self._target)
-                if not any(self.path.iterdir()):
-                    self.path.rmdir()
 
     def journal(self) -> dict[str, str]:
         """Digest by name of each picture that an earlier build finished and that is still whole."""
@@ -76,14 +78,24 @@ class Aside:
             stream.write(folder.sums(digests))
 
     def finish(self, keep: frozenset[str]) -> None:
-        """Rename the folder into place with the files in ``keep`` and no other."""
+        """Rename the folder into place with the files in ``keep`` and no other.
+
+        Raises:
+            DatasetError: If somebody put files of theirs into the old folder while this one was built.
+        """
         for entry in self.path.iterdir():
             if entry.name not in keep:
                 entry.unlink()
         if self._target.exists():
             self._target.rename(self._replaced)
+            self._refuse_strangers()
         self.path.rename(self._target)
-        shutil.rmtree(self._replaced, ignore_errors=True)
+        if self._replaced.exists():
+            shutil.rmtree(self._replaced)
+
+    def drop(self) -> None:
+        """Remove the unfinished folder."""
+        shutil.rmtree(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -104,6 +116,10 @@ class Aside:
             pass  # it is held, or was finished and renamed away between open and lock
         raise DatasetError("another build is at work here", str(self.path), "wait for it or stop it")
 
+    def _refuse_a_folder_of_others(self) -> None:
+        if not (self.path / _RECIPE).exists() and any(self.path.iterdir()):
+            raise DatasetError("is in the way and not ours", str(self.path), "move it away")
+
     @contextmanager
     def _removed_on_failure(self) -> Iterator[None]:
         try:
@@ -112,12 +128,22 @@ class Aside:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
 
+    def _refuse_strangers(self) -> None:
+        strangers = folder.foreign_files(self._replaced, folder.listed(self._replaced))
+        if strangers:
+            self._replaced.rename(self._target)
+            raise DatasetError(
+                f"somebody put files there meanwhile: {', '.join(strangers[:3])}", str(self._target), "move them away"
+            )
+
     def _sweep(self, recipe: bytes) -> None:
         noted = self.path / _RECIPE
         if noted.exists() and noted.read_bytes() == recipe:
             return
+        noted.write_bytes(b"")  # first in and last changed: whatever a kill leaves is known as ours
         for entry in self.path.iterdir():
-            entry.unlink()
+            if entry != noted:
+                entry.unlink()
         (self.path / _JOURNAL).touch()
         noted.write_bytes(recipe)
 

@@ -19,6 +19,7 @@ from kanjiprep.dataset.kanjivg import KanjiVG
 from kanjiprep.dataset.raster import Style, refuse_impossible, renderer
 from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import InputError
+from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 
 EXAMPLES: Final = 8
@@ -111,7 +112,7 @@ def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
         InputError: For a source that cannot be found, read or trusted.
         DatasetError: If the folder cannot be written, is not ours to replace, or was changed.
     """
-    out = request.out.expanduser().resolve()
+    out = resolved(request.out)
     refuse_impossible(request.style)
     template = caption.load(request.caption)
     read = _read(request, place, progress)
@@ -124,6 +125,10 @@ def build(request: BuildRequest, place: Place, progress: Progress) -> Built:
     with _collector_paused():
         job = _job(request, recipe, template, read)
     with aside.opened(folder.certificate_json(recipe)):
+        there = standing.finished(out, recipe, request.replace, progress)  # another build may have ended meanwhile
+        if there is not None:
+            aside.drop()
+            return Built(out, there, True, 0, read.kanjidic, read.kanjivg)
         resumed = aside.journal()
         drawn = _draw(job, aside, resumed, request.workers, progress)
         certificate = _write(job, aside, drawn)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kanjiprep.dataset.join import Sample
 from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.paths import resolved
 from kanjiprep.resources import environment, shipped
 from kanjiprep.spec import did_you_mean
 
@@ -33,15 +34,12 @@ FIELDS: Final = (
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
 @dataclass(frozen=True, slots=True)
 class CaptionTemplate:
     """A caption template that was checked.
 
     Attributes:
-        name: A shipped name, or the path that was given.
+        name: The file's name without its ending.
         source: Its text.
     """
 
@@ -63,19 +61,19 @@ def load(name: str) -> CaptionTemplate:
     """
     import jinja2
 
-    path = _path(name)
     try:
-        source = path.read_text("utf-8")
+        path = _path(name)
+        source = path.read_text("utf-8-sig")
         _refuse_unknown_fields(source, str(path))
-        return CaptionTemplate(name, source, environment().from_string(source))
+        return CaptionTemplate(path.stem, source, environment().from_string(source))
     except jinja2.TemplateSyntaxError as error:
         raise UsageError(
             f"not a Jinja template: {error.message}", f"{path}:{error.lineno}", "mend the line"
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageError("not UTF-8 text", str(path), "save it as UTF-8") from error
+        raise UsageError("not UTF-8 text", name, "save it as UTF-8") from error
     except OSError as error:
-        raise UsageError(f"cannot be read: {os_reason(error)}", str(path), "check the path") from error
+        raise UsageError(f"cannot be read: {os_reason(error)}", name, "check the path") from error
 
 
 def caption(template: CaptionTemplate, sample: Sample) -> str:
@@ -84,12 +82,10 @@ def caption(template: CaptionTemplate, sample: Sample) -> str:
     Raises:
         UsageError: If the template fails on this sample, or gives nothing or more than one line.
     """
-    import jinja2
-
     where = f"{template.name} for {sample.entry.literal}"
     try:
         text = template.compiled.render(fields(sample)).strip()
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except Exception as error:  # a template can raise anything that its filters and operators raise
         raise UsageError(f"the caption template fails: {error}", where, "mend the template") from error
     if not text:
         raise UsageError("the caption is empty", where, "write a template that says something for every kanji")
@@ -120,8 +116,8 @@ def fields(sample: Sample) -> dict[str, object]:
 def _path(name: str) -> Path:
     if name in names():
         return shipped("templates") / "captions" / f"{name}.j2"
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = resolved(Path(name))
+    if not path.exists():
         raise UsageError(
             f"no caption template {name!r}{did_you_mean(name, names())}",
             "--caption",

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kanjiprep.dataset import folder, inspection, problems, sheet, tokens
-from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.errors import DatasetError, UsageError, os_reason
+from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,10 +80,13 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
         progress: Hears pictures looked at.
 
     Raises:
+        UsageError: If the sheet would go into the dataset.
         DatasetError: If there is no dataset to judge: no folder, or no metadata.csv that can be read.
     """
-    at = path.expanduser().resolve()
-    target = sheet_path or at.with_name(f"{at.name}-sheet.png")
+    at = resolved(path)
+    target = resolved(sheet_path) if sheet_path else at.with_name(f"{at.name}-sheet.png")
+    if at in target.parents:
+        raise UsageError("--sheet is inside the dataset, which it would make unfit", str(target), "put it elsewhere")
     facts = gather(at, workers, progress)
     found = problems.find(facts)
     names = [name for name, _ in facts.rows if name in facts.files]
@@ -122,7 +126,8 @@ def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
     except UnicodeDecodeError as error:
         raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
     except OSError as error:
-        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "run kanjiprep build") from error
+        remedy = "run kanjiprep build" if isinstance(error, FileNotFoundError) else "check its permissions"
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), remedy) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
@@ -130,14 +135,14 @@ def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
             raise DatasetError(
                 f"its columns are {','.join(header) or 'missing'}", f"{path}:1", "make them file_name,text"
             )
-        return tuple(_row(fields, path, reader.line_num) for fields in reader)
+        return tuple(_row(fields, len(header), f"{path}:{reader.line_num}") for fields in reader if fields)
     except csv.Error as error:
         raise DatasetError(f"not CSV: {error}", f"{path}:{reader.line_num}", "mend the quotes") from error
 
 
-def _row(fields: list[str], path: Path, line: int) -> tuple[str, str]:
-    if len(fields) < 2:  # noqa: PLR2004
-        raise DatasetError(f"{len(fields)} fields instead of 2", f"{path}:{line}", "give file_name,text")
+def _row(fields: list[str], columns: int, where: str) -> tuple[str, str]:
+    if len(fields) != columns:
+        raise DatasetError(f"{len(fields)} fields instead of {columns}", where, "quote the caption")
     return fields[0], fields[1]
 
 
@@ -157,7 +162,7 @@ def _statistics(path: Path, facts: Facts) -> Statistics:
     counts = facts.certificate.counts if facts.certificate else None
     return Statistics(
         samples=len(facts.rows),
-        picture_bytes=sum((path / name).stat().st_size for name in facts.files),
+        picture_bytes=sum((path / one.name).stat().st_size for one in facts.pictures if not one.fault),
         ink=_spread([one.ink for one in facts.pictures if not one.fault]),
         caption_characters=_spread(list(map(len, captions))),
         clip_tokens=_spread(list(map(tokens.clip_tokens, captions))),

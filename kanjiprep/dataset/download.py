@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ TIMEOUT_S: Final = 30.0
 """Longest silence of the server that is waited for."""
 
 _CHUNK_BYTES = 1 << 16
-_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError)
 
 
 def download(url: str, target: Path, remedy: str, progress: Progress) -> Path:
@@ -64,7 +64,7 @@ def _aside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _receive(url: str, stream: IO[bytes], stage: str, progress: Progress) -> str:
-    if not url.startswith(("http://", "https://")):
+    if not url.lower().startswith(("http://", "https://")):
         raise urllib.error.URLError("only http and https are fetched")
     request = urllib.request.Request(url, headers={"User-Agent": f"kanjiprep/{__version__}"})  # noqa: S310
     digest = hashlib.sha256()
@@ -85,8 +85,9 @@ def _receive(url: str, stream: IO[bytes], stage: str, progress: Progress) -> str
 
 def public(url: str) -> str:
     """``url`` without user, password, query and fragment, any of which may hold a secret."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rsplit("@", 1)[-1], parts.path, "", ""))
+    scheme, _, rest = url.partition("://")
+    place, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{place.rsplit('@', 1)[-1]}{slash}{path}"
 
 
 def _reason(error: Exception) -> str:

@@ -39,7 +39,6 @@ class Drawn(NamedTuple):
 
     name: str
     sha256: str
-    size_bytes: int
 
 
 def drawing_of(glyph: kanjivg.GlyphStrokes) -> Drawing:
@@ -98,7 +97,7 @@ def _draw_run(folder: Path, style: Style, drawings: Sequence[Drawing]) -> list[D
 def _draw(drawing: Drawing, canvas: raster.Canvas, encoder: png.Encoder, folder: Path, style: Style) -> Drawn:
     data = encoder.encode(pixels_of(drawing, canvas, style))
     (folder / drawing.name).write_bytes(data)
-    return Drawn(drawing.name, hashlib.sha256(data).hexdigest(), len(data))
+    return Drawn(drawing.name, hashlib.sha256(data).hexdigest())
 
 
 def _segments(path: str, number: int, drawing: Drawing) -> list[path_data.Segment] | None:

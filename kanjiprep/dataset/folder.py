@@ -163,14 +163,21 @@ def read_certificate(folder: Path) -> Certificate | None:
     """
     path = folder / CERTIFICATE
     try:
-        return spec.from_table(Certificate, json.loads(path.read_bytes()), str(path))
+        return _parse_certificate(path.read_bytes(), str(path))
     except FileNotFoundError:
         return None
-    except (ValueError, spec.SpecError) as error:
+    except (ValueError, RecursionError, spec.SpecError) as error:
         reason = "; ".join(error.problems) if isinstance(error, spec.SpecError) else f"not JSON: {error}"
         raise DatasetError(reason, str(path), "restore the file or build into another folder") from error
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
+
+
+def _parse_certificate(data: bytes, where: str) -> Certificate:
+    certificate = spec.from_table(Certificate, json.loads(data), where)
+    if any(len(one.literal) != 1 for one in certificate.disagreements):
+        raise spec.SpecError(where, ("a literal of disagreements is not one character",))
+    return certificate
 
 
 def sha256_of(path: Path) -> str:
@@ -192,13 +199,17 @@ def differences(folder: Path, certificate: Certificate, progress: Progress) -> t
         progress("verify", done, len(expected))
         if (difference := _difference(folder / name, digest)) is not None:
             found.append(difference)
+    if not (folder / CARD).is_file():
+        found.append(f"{CARD} is missing")
     return (*found, *(f"{name} was not built" for name in foreign_files(folder, expected)))
 
 
 def listed(folder: Path) -> dict[str, str]:
-    """Digest by name from the folder's SHA256SUMS; empty where there is none."""
-    path = folder / SUMS
-    return parse_sums(path.read_text("utf-8", "replace")) if path.is_file() else {}
+    """Digest by name from the folder's SHA256SUMS; empty where there is none that can be read."""
+    try:
+        return parse_sums((folder / SUMS).read_text("utf-8", "replace"))
+    except OSError:  # differences() tells it, and nothing is replaced then
+        return {}
 
 
 def foreign_files(folder: Path, built: Mapping[str, str]) -> list[str]:

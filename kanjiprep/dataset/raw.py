@@ -56,9 +56,8 @@ def read_document(path: Path) -> bytes:
         InputError: If it is missing, unreadable, truncated or larger than ``MAX_DOCUMENT_BYTES``.
     """
     try:
-        with path.open("rb") as raw:
-            is_gzip = raw.read(2) == _GZIP_MAGIC
-        with gzip.open(path) if is_gzip else path.open("rb") as stream:
+        with path.open("rb") as raw:  # once, so that a pipe can be read too
+            stream = gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(_GZIP_MAGIC) else raw
             data = stream.read(MAX_DOCUMENT_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError("the gzip is truncated or damaged", str(path), "fetch it again") from error

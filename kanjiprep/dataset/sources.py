@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import platformdirs
 
 from kanjiprep.dataset import kanjivg, raw
 from kanjiprep.errors import InputError
+from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 
 
@@ -98,10 +100,12 @@ def find(
         InputError: If a given path does not exist, or nothing was found and the download failed.
     """
     for how, given in (("option", option), ("environment", environ.get(upstream.variable))):
+        if given == "" and how == "option":
+            raise InputError(f"{upstream.option} is empty", remedy="give a path or leave the option out")
         if given:
             return Found(_given(given, upstream, how, cache, progress), how)
     cached = cache / upstream.url.rsplit("/", 1)[-1]
-    if cached.is_file():
+    if os.access(cached, os.R_OK):
         return Found(cached, "cache")
     if package := (installed or find_installed)(upstream):
         return package
@@ -130,9 +134,13 @@ def read_kanjivg(found: Found) -> kanjivg.KanjiVG:
 
 def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Progress) -> Path:
     if "://" in given:
-        return _download(given, cache / Path(urlsplit(given).path).name, upstream, progress)
-    path = Path(given).expanduser()
-    if not path.exists():
+        # In a folder of its own, so that it never stands in for upstream's.
+        digest = hashlib.sha256(given.encode()).hexdigest()[:16]
+        return _download(
+            given, cache / digest / given.split("?", maxsplit=1)[0].rsplit("/", 1)[-1], upstream, progress
+        )
+    path = resolved(Path(given))
+    if not os.path.lexists(path):
         place = upstream.option if how == "option" else upstream.variable
         raise InputError(f"{place} names a file that does not exist", str(path), "check the path")
     return path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kanjiprep.dataset import folder
@@ -30,11 +32,12 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
     certificate = folder.read_certificate(out)
     if certificate is None:
         _refuse_strangers(sorted(entry.name for entry in out.iterdir()), out)
+        _refuse_unmovable(out)
         return None
     listed = folder.listed(out)
     if listed:
         _refuse_strangers(folder.foreign_files(out, listed), out)
-    if certificate.recipe() == recipe:
+    if _essence(certificate) == _essence(recipe):
         changed = folder.differences(out, certificate, progress)
         if not changed:
             return certificate
@@ -44,7 +47,28 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
     if not may_replace:
         raise DatasetError(reason, str(out), "give --replace to build it anew, or another folder")
     _refuse_strangers(folder.foreign_files(out, listed), out)
+    _refuse_unmovable(out)
     return None
+
+
+def _essence(certificate: Certificate) -> Certificate:
+    """The recipe without names that say nothing of the bytes: where a version was read, what a template is called."""
+    recipe = certificate.recipe()
+    return replace(
+        recipe,
+        sources={key: replace(source, version="", date="") for key, source in recipe.sources.items()},
+        caption=replace(recipe.caption, name=""),
+    )
+
+
+def _refuse_unmovable(out: Path) -> None:
+    """Refuse a folder that the finished one cannot be renamed over, before the work and not after it."""
+    if out.is_mount():
+        raise DatasetError("is a mount point, which cannot be renamed over", str(out), "give a folder inside it")
+    if out == Path.cwd():
+        raise DatasetError("is the folder you stand in", str(out), "give a folder inside it")
+    if not os.access(out, os.W_OK):
+        raise DatasetError("must not be written", str(out), "change its permissions or give another folder")
 
 
 def _first_difference(standing: Certificate, recipe: Certificate) -> str:
@@ -52,11 +76,10 @@ def _first_difference(standing: Certificate, recipe: Certificate) -> str:
         "tool": (standing.tool, recipe.tool),
         "renderer": (standing.renderer, recipe.renderer),
         "style": (standing.style, recipe.style),
-        "caption": (standing.caption.name, recipe.caption.name),
+        "caption": (standing.caption.template, recipe.caption.template),
         "selection": (standing.selection, recipe.selection),
-        **{key: (standing.sources.get(key), source) for key, source in recipe.sources.items()},
     }
-    return next((f"other {key}" for key, (there, asked) in pairs.items() if there != asked), "other caption template")
+    return next((f"other {key}" for key, (there, asked) in pairs.items() if there != asked), "other sources")
 
 
 def _refuse_strangers(names: Sequence[str], out: Path) -> None:

@@ -102,7 +102,9 @@ def test_a_cache_that_cannot_be_written_is_told(server: str, tmp_path: Path) -> 
 
 def test_a_source_may_be_given_as_an_address(server: str, tmp_path: Path) -> None:
     found = finding.find(finding.KANJIDIC, f"{server}/my.xml.gz", {}, tmp_path, silent)
-    assert found == finding.Found(tmp_path / "my.xml.gz", "option")
+    assert (found.path.name, found.how) == ("my.xml.gz", "option")
+    assert found.path.parent.parent == tmp_path, "apart from what upstream gives"
+    assert finding.find(finding.KANJIDIC, server.upper() + "/my.xml.gz", {}, tmp_path, silent).path != found.path
     assert finding.read_kanjidic(found) == sources.kanjidic(*sources.ENTRIES)
 
 
