@@ -1,3 +1,5 @@
+import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,15 @@ def test_kanjivg_is_read_from_a_folder_a_zip_and_the_single_file(tmp_path: Path)
     )
     assert folder.sha256 == zipped.sha256
     assert single.content == sources.single_xml()
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    ends = os.pipe()
+    os.write(ends[1], gzip.compress(sources.kanjidic(*sources.ENTRIES)))
+    os.close(ends[1])
+    found = find(finding.KANJIDIC, f"/dev/fd/{ends[0]}", {}, tmp_path)
+    assert finding.read_kanjidic(found) == sources.kanjidic(*sources.ENTRIES)
+    os.close(ends[0])
 
 
 def test_the_cache_is_the_users() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kanjiprep.dataset.join import Sample
 from kanjiprep.errors import UsageError, os_reason
-from kanjiprep.paths import resolved
+from kanjiprep.paths import expanded
 from kanjiprep.resources import environment, shipped
 from kanjiprep.spec import did_you_mean
 
@@ -116,7 +116,7 @@ def fields(sample: Sample) -> dict[str, object]:
 def _path(name: str) -> Path:
     if name in names():
         return shipped("templates") / "captions" / f"{name}.j2"
-    path = resolved(Path(name))
+    path = expanded(Path(name))
     if not path.exists():
         raise UsageError(
             f"no caption template {name!r}{did_you_mean(name, names())}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kanjiprep.dataset.kanjidic import JOUYOU_GRADES, KanjiEntry
 from kanjiprep.errors import InputError, os_reason
-from kanjiprep.paths import resolved
+from kanjiprep.paths import expanded
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def read_literals(path: Path) -> str:
         InputError: If the file cannot be read as UTF-8 or holds no character.
     """
     try:
-        lines = resolved(path).read_text("utf-8-sig").splitlines()
+        lines = expanded(path).read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError("not UTF-8 text", str(path), "save it as UTF-8") from error
     except OSError as error:

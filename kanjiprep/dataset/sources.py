@@ -13,7 +13,7 @@ import platformdirs
 
 from kanjiprep.dataset import kanjivg, raw
 from kanjiprep.errors import InputError
-from kanjiprep.paths import resolved
+from kanjiprep.paths import expanded
 from kanjiprep.progress import Progress
 
 
@@ -139,7 +139,7 @@ def _given(given: str, upstream: Upstream, how: str, cache: Path, progress: Prog
         return _download(
             given, cache / digest / given.split("?", maxsplit=1)[0].rsplit("/", 1)[-1], upstream, progress
         )
-    path = resolved(Path(given))
+    path = expanded(Path(given))
     if not os.path.lexists(path):
         place = upstream.option if how == "option" else upstream.variable
         raise InputError(f"{place} names a file that does not exist", str(path), "check the path")
