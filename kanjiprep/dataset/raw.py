@@ -17,7 +17,7 @@ from kanjiprep.errors import InputError, os_reason
 MAX_DOCUMENT_BYTES: Final = 128 * 2**20
 """Largest single document that is read. KANJIDIC2 has 15 MB, kanjivg.xml 14 MB."""
 MAX_GLYPH_BYTES: Final = 2**20
-"""Largest SVG that is read. KanjiVG's largest has 13 kB."""
+"""Largest SVG that is read. KanjiVG 20260714's largest has 8 kB."""
 MAX_GLYPHS: Final = 100_000
 """Most glyph files that are read. KanjiVG has 11,662."""
 
