@@ -117,6 +117,16 @@ def test_a_folder_of_others_in_the_way_is_left_alone(target: Path) -> None:
     assert (aside.path / "notes.txt").exists()
 
 
+def test_a_kill_while_finishing_does_not_stand_in_the_way(target: Path) -> None:
+    aside = Aside(target)
+    aside.path.mkdir()
+    for name in ("build.json", "a.png"):
+        (aside.path / name).touch()
+    with aside.opened(b"recipe"):
+        assert aside.journal() == {}
+        assert not (aside.path / "build.json").exists()
+
+
 def test_what_is_not_wanted_after_all_is_dropped(target: Path) -> None:
     aside = Aside(target)
     with aside.opened(b"recipe"):

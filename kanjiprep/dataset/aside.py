@@ -117,7 +117,8 @@ class Aside:
         raise DatasetError("another build is at work here", str(self.path), "wait for it or stop it")
 
     def _refuse_a_folder_of_others(self) -> None:
-        if not (self.path / _RECIPE).exists() and any(self.path.iterdir()):
+        names = {entry.name for entry in self.path.iterdir()}
+        if names and not names & {_RECIPE, folder.CERTIFICATE}:  # a kill inside finish() leaves the second alone
             raise DatasetError("is in the way and not ours", str(self.path), "move it away")
 
     @contextmanager
