@@ -46,6 +46,12 @@ class DatasetError(KanjiprepError):
     exit_code = 4
 
 
+class TrainerError(KanjiprepError):
+    """A trainer that cannot be found, set up or trusted, or a run that failed (exit code 6)."""
+
+    exit_code = 6
+
+
 class Interrupted(KanjiprepError):
     """Ctrl-C (exit code 130)."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kanjiprep import metadata
 from kanjiprep.dataset import build as building
 from kanjiprep.dataset import check as checking
 from kanjiprep.dataset.build import BuildRequest, Place
@@ -42,7 +43,7 @@ def test_checking_changes_nothing_in_the_folder(dataset: Path) -> None:
 
 @pytest.mark.parametrize(("caption", "reads"), [("NA", "nan"), ("null", "nan"), ("2", "2"), ("1.50", "1.5")])
 def test_captions_that_the_loader_would_change_are_errors(dataset: Path, caption: str, reads: str) -> None:
-    names = [name for name, _ in checking.read_rows(dataset / "metadata.csv")]
+    names = [name for name, _ in metadata.read_rows(dataset / "metadata.csv")]
     rows = "".join(f'{name},"{caption}"\n' for name in names)
     (dataset / "metadata.csv").write_text("file_name,text\n" + rows, "utf-8")
     checked = check(dataset)
@@ -104,10 +105,10 @@ def test_a_table_of_which_pandas_finds_other_rows_is_refused(dataset: Path) -> N
 
 
 def test_blank_lines_and_further_columns_do_no_harm(dataset: Path) -> None:
-    rows = checking.read_rows(dataset / "metadata.csv")
+    rows = metadata.read_rows(dataset / "metadata.csv")
     text = "".join(f'{name},"{caption}",x\n\n' for name, caption in rows)
     (dataset / "metadata.csv").write_text(f"file_name,text,more\n{text}", "utf-8")
-    assert checking.read_rows(dataset / "metadata.csv") == rows
+    assert metadata.read_rows(dataset / "metadata.csv") == rows
     assert check(dataset).is_fit
 
 

@@ -1,6 +1,14 @@
 import pickle
 
-from kanjiprep.errors import DatasetError, InputError, Interrupted, KanjiprepError, UsageError, os_reason
+from kanjiprep.errors import (
+    DatasetError,
+    InputError,
+    Interrupted,
+    KanjiprepError,
+    TrainerError,
+    UsageError,
+    os_reason,
+)
 
 
 def test_an_error_is_one_line_of_place_matter_and_remedy() -> None:
@@ -9,9 +17,16 @@ def test_an_error_is_one_line_of_place_matter_and_remedy() -> None:
 
 
 def test_every_kind_has_its_documented_exit_code() -> None:
-    kinds = (KanjiprepError, UsageError, InputError, DatasetError, Interrupted)
+    kinds = (KanjiprepError, UsageError, InputError, DatasetError, TrainerError, Interrupted)
     codes = {kind: kind("x").exit_code for kind in kinds}
-    assert codes == {KanjiprepError: 1, UsageError: 2, InputError: 3, DatasetError: 4, Interrupted: 130}
+    assert codes == {
+        KanjiprepError: 1,
+        UsageError: 2,
+        InputError: 3,
+        DatasetError: 4,
+        TrainerError: 6,
+        Interrupted: 130,
+    }
 
 
 def test_an_error_comes_whole_out_of_a_worker() -> None:

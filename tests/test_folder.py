@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kanjiprep import metadata
 from kanjiprep.dataset import folder
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, Disagreement, SourceRecord
 from kanjiprep.dataset.join import Reason, Skipped
@@ -30,7 +31,7 @@ def test_names_carry_the_literal_and_five_digits() -> None:
 
 def test_metadata_quotes_captions_always_and_names_never() -> None:
     rows = [("a.png", "plain"), ("b.png", 'a "b", c')]
-    assert folder.metadata_csv(rows) == b'file_name,text\na.png,"plain"\nb.png,"a ""b"", c"\n'
+    assert metadata.to_csv(rows) == b'file_name,text\na.png,"plain"\nb.png,"a ""b"", c"\n'
 
 
 def test_skipped_names_literal_code_point_and_reason() -> None:

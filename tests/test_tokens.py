@@ -1,6 +1,6 @@
 import pytest
 
-from kanjiprep.dataset import tokens
+from kanjiprep import tokens
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from kanjiprep import __version__
+from kanjiprep import __version__, metadata
 from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources, standing
 from kanjiprep.dataset.aside import Aside
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
@@ -224,7 +224,7 @@ def _draw(job: _Job, aside: Aside, resumed: Mapping[str, str], workers: int, pro
 def _write(job: _Job, aside: Aside, drawn: Mapping[str, str]) -> Certificate:
     """Write all but the pictures, and rename the folder into place."""
     tables = {
-        folder.METADATA: folder.metadata_csv(zip(drawn, job.captions, strict=True)),
+        metadata.NAME: metadata.to_csv(zip(drawn, job.captions, strict=True)),
         folder.SKIPPED: folder.skipped_csv(job.skipped),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kanjiprep.dataset import folder, inspection, problems, sheet, tokens
-from kanjiprep.errors import DatasetError, UsageError, os_reason
+from kanjiprep import metadata, tokens
+from kanjiprep.dataset import folder, inspection, problems, sheet
+from kanjiprep.errors import DatasetError, UsageError
 from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 
@@ -101,7 +100,7 @@ def gather(path: Path, workers: int, progress: Progress) -> Facts:
     Raises:
         DatasetError: If there is no folder, or no metadata.csv that can be read.
     """
-    rows = read_rows(path / folder.METADATA)
+    rows = metadata.read_rows(path / metadata.NAME)
     files = frozenset(entry.name for entry in path.iterdir() if entry.suffix.lower() in folder.PICTURE_SUFFIXES)
     names = list(dict.fromkeys(name for name, _ in rows if name in files))
     pictures: list[Picture] = []
@@ -110,40 +109,7 @@ def gather(path: Path, workers: int, progress: Progress) -> Facts:
         progress("look at pictures", len(pictures), len(names))
     certificate = folder.read_certificate(path)
     changes = folder.differences(path, certificate, progress) if certificate else ()
-    return problems.Facts(
-        rows, _read_back(path / folder.METADATA, rows), files, tuple(pictures), changes, certificate
-    )
-
-
-def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
-    """The rows of a metadata.csv: file name and caption.
-
-    Raises:
-        DatasetError: If it is missing, not UTF-8, or not such a table.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
-    except OSError as error:
-        remedy = "run kanjiprep build" if isinstance(error, FileNotFoundError) else "check its permissions"
-        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), remedy) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if header[:2] != ["file_name", "text"]:
-            raise DatasetError(
-                f"its columns are {','.join(header) or 'missing'}", f"{path}:1", "make them file_name,text"
-            )
-        return tuple(_row(fields, len(header), f"{path}:{reader.line_num}") for fields in reader if fields)
-    except csv.Error as error:
-        raise DatasetError(f"not CSV: {error}", f"{path}:{reader.line_num}", "mend the quotes") from error
-
-
-def _row(fields: list[str], columns: int, where: str) -> tuple[str, str]:
-    if len(fields) != columns:
-        raise DatasetError(f"{len(fields)} fields instead of {columns}", where, "quote the caption")
-    return fields[0], fields[1]
+    return problems.Facts(rows, _read_back(path / metadata.NAME, rows), files, tuple(pictures), changes, certificate)
 
 
 def _read_back(path: Path, rows: tuple[tuple[str, str], ...]) -> dict[str, str]:

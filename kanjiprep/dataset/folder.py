@@ -18,7 +18,6 @@ from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import DatasetError, os_reason
 from kanjiprep.progress import Progress
 
-METADATA: Final = "metadata.csv"
 SKIPPED: Final = "skipped.csv"
 CARD: Final = "README.md"
 CERTIFICATE: Final = "build.json"
@@ -109,15 +108,6 @@ class Certificate:
 def picture_name(literal: str) -> str:
     """``亜_kanji_04e9c.png``."""
     return f"{literal}_kanji_{ord(literal):05x}.png"
-
-
-def metadata_csv(rows: Iterable[tuple[str, str]]) -> bytes:
-    """metadata.csv of (file name, caption) rows: the caption always quoted, all else bare."""
-    lines = ["file_name,text\n"]
-    for file_name, text in rows:
-        quoted = text.replace('"', '""')
-        lines.append(f'{file_name},"{quoted}"\n')
-    return "".join(lines).encode()
 
 
 def skipped_csv(skipped: Iterable[Skipped]) -> bytes:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kanjiprep.dataset import inspection, tokens
+from kanjiprep import tokens
+from kanjiprep.dataset import inspection
 from kanjiprep.dataset.folder import Certificate, picture_name
 from kanjiprep.dataset.inspection import Picture
 
