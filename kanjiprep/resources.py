@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,21 @@ def environment() -> jinja2.Environment:
     closed.globals.clear()
     closed.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
     return closed
+
+
+def unknown_names(source: str, known: Container[str]) -> Iterator[tuple[str, int]]:
+    """Each name that the template ``source`` uses without it being ``known``, with its line.
+
+    Raises:
+        jinja2.TemplateSyntaxError: If it is not a template.
+    """
+    from jinja2 import meta, nodes
+
+    tree = environment().parse(source)
+    unknown = {name for name in meta.find_undeclared_variables(tree) if name not in known}
+    for node in tree.find_all(nodes.Name):
+        if node.name in unknown:
+            yield node.name, node.lineno
 
 
 def _printable(value: object) -> object:

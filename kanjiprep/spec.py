@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, TypeVar, cast
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from typing import Annotated, Any, TypeVar, cast
 
 from kanjiprep.errors import UsageError
 
@@ -25,12 +26,34 @@ class SpecError(UsageError):
         return type(self), (self.where, self.problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of a number, for ``Annotated[int, Bounds(least=1)]``; infinity and NaN are never within."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Whether ``value`` is within."""
+        return (
+            math.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+        )
+
+    def __str__(self) -> str:
+        limits = ((self.least, "at least"), (self.above, "above"), (self.most, "at most"))
+        return " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+
+
 def from_table(cls: type[T], table: object, where: str) -> T:
     """An instance of the dataclass ``cls`` from ``table``, or every reason why not.
 
     Fields may be ``bool``, ``int``, ``float``, ``str``, ``Literal``, ``tuple[X, ...]``,
-    ``Mapping[str, X]``, another dataclass, or ``X | None``. Integers are accepted for floats,
-    booleans never for numbers.
+    ``Mapping[str, X]``, another dataclass, ``X | None``, or a number with ``Bounds``. Integers are
+    accepted for floats, booleans never for numbers.
 
     Args:
         cls: The dataclass to fill.
@@ -40,11 +63,20 @@ def from_table(cls: type[T], table: object, where: str) -> T:
     Raises:
         SpecError: Naming every unknown, missing and ill-typed key with its dotted path.
     """
+    value, problems = read(cls, table)
+    if problems:
+        raise SpecError(where, problems)
+    return cast(T, value)
+
+
+def read(cls: type[T], table: object) -> tuple[T | None, tuple[str, ...]]:
+    """What can be read of ``table`` and every problem, so that further checks can add theirs.
+
+    A value with a problem gives way to its field's default; None if a field without default has one.
+    """
     problems: list[str] = []
     value = _read(cls, table, "", problems)
-    if problems:
-        raise SpecError(where, tuple(problems))
-    return cast(T, value)
+    return value if isinstance(value, cls) else None, tuple(problems)
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
@@ -57,33 +89,52 @@ def _read(kind: Any, value: object, path: str, problems: list[str]) -> object:
     if is_dataclass(kind):
         return _read_dataclass(cast(type, kind), value, path, problems)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return _read_bounded(arguments[0], arguments[1], value, path, problems)
     if origin in (types.UnionType, typing.Union):
         inner = next(argument for argument in arguments if argument is not type(None))
         return None if value is None else _read(inner, value, path, problems)
     if origin is typing.Literal:
-        return _expect(value in arguments, value, path, f"one of {', '.join(map(repr, arguments))}", problems)
-    if origin is tuple:
-        return _read_tuple(arguments[0], value, path, problems)
-    if origin is not None and issubclass(origin, Mapping):
-        return _read_mapping(arguments[1], value, path, problems)
+        return _read_literal(arguments, value, path, problems)
+    if origin is not None:
+        read_many = _read_tuple if origin is tuple else _read_mapping
+        return read_many(arguments[0 if origin is tuple else 1], value, path, problems)
     return _read_scalar(kind, value, path, problems)
 
 
 def _read_dataclass(cls: type, value: object, path: str, problems: list[str]) -> object:
     if not isinstance(value, Mapping):
         return _expect(False, value, path, "a table", problems)
-    before = len(problems)
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     known = {field.name: field for field in fields(cls)}
     problems += [
         f"{_join(path, key)} is not a key here{did_you_mean(str(key), known)}" for key in value if key not in known
     ]
-    arguments = {
-        name: _read(hints[name], value[name], _join(path, name), problems) for name in known if name in value
-    }
+    arguments = {}
+    for name in known:
+        if name in value:
+            before = len(problems)
+            item = _read(hints[name], value[name], _join(path, name), problems)
+            if len(problems) == before or is_dataclass(item):
+                arguments[name] = item
     missing = [name for name, field in known.items() if name not in value and _is_required(field)]
     problems += [f"{_join(path, name)} is missing" for name in missing]
-    return cls(**arguments) if len(problems) == before else None
+    is_whole = all(name in arguments for name, field in known.items() if _is_required(field))
+    return cls(**arguments) if is_whole else None
+
+
+def _read_bounded(kind: Any, bounds: Bounds, value: object, path: str, problems: list[str]) -> object:
+    before = len(problems)
+    number = _read(kind, value, path, problems)
+    if len(problems) > before:
+        return number
+    return _expect(bounds.hold(cast(float, number)), number, path, str(bounds) or "finite", problems)
+
+
+def _read_literal(choices: tuple[Any, ...], value: object, path: str, problems: list[str]) -> object:
+    guess = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
+    fits = any(value == choice and type(value) is type(choice) for choice in choices)
+    return _expect(fits, value, path, f"one of {', '.join(map(repr, choices))}", problems, guess)
 
 
 def _read_tuple(kind: Any, value: object, path: str, problems: list[str]) -> object:
@@ -108,9 +159,9 @@ def _read_scalar(kind: Any, value: object, path: str, problems: list[str]) -> ob
 _A = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def _expect(fits: bool, value: object, path: str, wanted: str, problems: list[str]) -> object:
+def _expect(fits: bool, value: object, path: str, wanted: str, problems: list[str], guess: str = "") -> object:
     if not fits:
-        problems.append(f"{path or 'the document'} must be {wanted}, not {value!r:.60}")
+        problems.append(f"{path or 'the document'} must be {wanted}, not {value!r:.60}{guess}")
     return value
 
 

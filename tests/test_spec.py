@@ -1,11 +1,11 @@
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
-from kanjiprep.spec import SpecError, did_you_mean, from_table
+from kanjiprep.spec import Bounds, SpecError, did_you_mean, from_table, read
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,41 @@ def test_all_problems_are_named_at_once_with_their_paths() -> None:
 def test_a_document_that_is_no_table_is_refused() -> None:
     with pytest.raises(SpecError, match="the document must be a table"):
         from_table(Inner, [1], "f")
+
+
+@dataclass(frozen=True)
+class Bounded:
+    share: Annotated[float, Bounds(least=0, most=1)] = 0.5
+    batch: Annotated[int, Bounds(above=0)] = 1
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"share": 1.5}, "share must be at least 0 and at most 1, not 1.5"),
+        ({"share": float("nan")}, "share must be at least 0 and at most 1, not nan"),
+        ({"batch": 0}, "batch must be above 0, not 0"),
+        ({"batch": "6"}, "batch must be a whole number, not '6'"),
+    ],
+)
+def test_numbers_stay_within_their_bounds(table: dict[str, object], says: str) -> None:
+    assert read(Bounded, table) == (Bounded(), (says,))
+
+
+def test_a_mistyped_choice_is_guessed() -> None:
+    _, problems = read(Outer, {"name": "a", "inner": {"rank": 1}, "mode": "wram"})
+    assert problems == ("mode must be one of 'warm', 'cold', not 'wram', did you mean 'warm'?",)
+
+
+def test_what_is_right_is_read_beside_what_is_wrong() -> None:
+    value, problems = read(Bounded, {"batch": -3, "share": 0.25, "inner": {"rank": 2, "ratoi": 1}})
+    assert value == Bounded(0.25, 1, Inner(2))
+    assert problems == (
+        "batch must be above 0, not -3",
+        "inner.ratoi is not a key here, did you mean 'ratio'?",
+    )
+    assert read(Bounded, {"inner": {}}) == (Bounded(), ("inner.rank is missing",))
 
 
 def test_a_spec_error_survives_pickling() -> None:

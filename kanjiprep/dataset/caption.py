@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from kanjiprep.dataset.join import Sample
 from kanjiprep.errors import UsageError, os_reason
 from kanjiprep.paths import expanded
-from kanjiprep.resources import environment, shipped
+from kanjiprep.resources import environment, shipped, unknown_names
 from kanjiprep.spec import did_you_mean
 
 if TYPE_CHECKING:
@@ -127,14 +127,9 @@ def _path(name: str) -> Path:
 
 
 def _refuse_unknown_fields(source: str, where: str) -> None:
-    from jinja2 import meta, nodes
-
-    tree = environment().parse(source)
-    unknown = meta.find_undeclared_variables(tree) - set(FIELDS)
-    for node in tree.find_all(nodes.Name):
-        if node.name in unknown:
-            raise UsageError(
-                f"{{{{ {node.name} }}}} is not a field{did_you_mean(node.name, FIELDS)}",
-                f"{where}:{node.lineno}",
-                f"use one of {', '.join(FIELDS)}",
-            )
+    for name, line in unknown_names(source, FIELDS):
+        raise UsageError(
+            f"{{{{ {name} }}}} is not a field{did_you_mean(name, FIELDS)}",
+            f"{where}:{line}",
+            f"use one of {', '.join(FIELDS)}",
+        )

@@ -1,0 +1,235 @@
+"""A spec and a dataset into the files that SimpleTuner reads, purely."""
+
+from __future__ import annotations
+
+import json
+import math
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from kanjiprep.errors import UsageError
+from kanjiprep.resources import environment, shipped, unknown_names
+from kanjiprep.spec import did_you_mean
+from kanjiprep.training import curve, schedule
+from kanjiprep.training.prompts import Prompts
+from kanjiprep.training.run_spec import RunSpec
+from kanjiprep.training.schedule import Steps
+
+CONFIG: Final = "config.json"
+BACKENDS: Final = "multidatabackend.json"
+PROMPTS: Final = "prompts.json"
+CAPTIONS: Final = "captions.jsonl"
+FILES: Final = (CONFIG, BACKENDS, PROMPTS)
+"""What is rendered, each from the template of its name with ``.j2``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run's files are, as the trainer will look for them.
+
+    Attributes:
+        run: The run folder.
+        tiny_model: Folder of the random model of the flavour ``tiny``.
+    """
+
+    run: Path
+    tiny_model: Path
+
+    def paths(self) -> dict[str, str]:
+        """The paths that templates may name."""
+        config = self.run / "config"
+        return {
+            "backends_path": str(config / BACKENDS),
+            "prompts_path": str(config / PROMPTS),
+            "captions_path": str(config / CAPTIONS),
+            "pictures_path": str(self.run / "pictures"),
+            "output_path": str(self.run / "output"),
+            "cache_path": str(self.run / "cache"),
+            "vae_cache_path": str(self.run / "cache" / "vae"),
+            "text_cache_path": str(self.run / "cache" / "text"),
+            "run_name": self.run.name,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedConfig:
+    """What SimpleTuner reads.
+
+    Attributes:
+        config: config.json, flat.
+        backends: multidatabackend.json.
+        prompts: prompts.json, by short name.
+    """
+
+    config: Mapping[str, Any]
+    backends: tuple[Mapping[str, Any], ...]
+    prompts: Mapping[str, str]
+
+    def files(self) -> dict[str, bytes]:
+        """The bytes of each file, by name."""
+        return {CONFIG: _bytes(self.config), BACKENDS: _bytes(self.backends), PROMPTS: _bytes(self.prompts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The sources of the templates by the name of the file they make, and where each is from."""
+
+    sources: Mapping[str, str]
+    paths: Mapping[str, Path]
+
+
+def load_templates(folder: Path | None = None) -> Templates:
+    """The shipped templates, or those of ``folder`` where it has one of the same name.
+
+    Raises:
+        UsageError: If one is not UTF-8.
+    """
+    ours = shipped("templates") / "simpletuner"
+    paths = {}
+    for name in FILES:
+        own = folder / f"{name}.j2" if folder else None
+        paths[name] = own if own is not None and own.is_file() else ours / f"{name}.j2"
+    try:
+        return Templates({name: path.read_text("utf-8") for name, path in paths.items()}, paths)
+    except UnicodeDecodeError as error:
+        raise UsageError("a template is not UTF-8 text", str(folder), "save it as UTF-8") from error
+
+
+def render(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places, templates: Templates) -> RenderedConfig:
+    """The files of a run.
+
+    Raises:
+        UsageError: Naming template and line, if one of them fails or makes no JSON of its shape.
+    """
+    words = values(spec, steps, prompts, places)
+    made = {name: _document(templates, name, words) for name in FILES}
+    for name, kind in ((CONFIG, dict), (BACKENDS, list), (PROMPTS, dict)):
+        if not isinstance(made[name], kind):
+            raise UsageError(f"makes no JSON {kind.__name__}", str(templates.paths[name]), "mend the template")
+    return RenderedConfig(made[CONFIG], tuple(made[BACKENDS]), made[PROMPTS])
+
+
+def template_problems(templates: Templates, words: Mapping[str, object]) -> Iterator[str]:
+    """Every name in the templates that is none of ``words``, and every template that is none, with its line."""
+    import jinja2
+
+    for name, source in templates.sources.items():
+        path = templates.paths[name]
+        try:
+            for word, line in unknown_names(source, words):
+                yield f"{path}:{line}: {{{{ {word} }}}} is not a name here{did_you_mean(word, words)}"
+        except jinja2.TemplateSyntaxError as error:
+            yield f"{path}:{error.lineno}: not a Jinja template: {error.message}"
+
+
+def values(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places) -> dict[str, object]:
+    """All that templates may name, computed; they only translate."""
+    every = schedule.checkpoint_interval(spec.checkpoints, max(1, steps.per_epoch))
+    return {
+        **_weights(spec, places),
+        **_rates(spec, steps.total),
+        **_portions(spec),
+        **_validation(spec, prompts),
+        **places.paths(),
+        "total_steps": steps.total,
+        "checkpoint_every_steps": every,
+        "checkpoints_kept": spec.checkpoints.keep or math.ceil(steps.total / every) + 1,
+        "validation_every_steps": spec.validation.every_steps or every,
+        "sharding": spec.machine.sharding,
+        "tracker": spec.tracker.service,
+        "project": spec.tracker.project,
+    }
+
+
+def _weights(spec: RunSpec, places: Places) -> dict[str, object]:
+    model, lora = spec.model, spec.lora
+    return {
+        "family": model.family,
+        "flavour": model.flavour,
+        "path": model.path or (str(places.tiny_model) if model.flavour == "tiny" else ""),
+        "train": model.train,
+        "precision": model.precision,
+        "rank": lora.rank,
+        "alpha": int(lora.alpha) if lora.alpha.is_integer() else lora.alpha,
+        "lora_dropout": lora.dropout,
+        "targets": lora.targets,
+    }
+
+
+def _rates(spec: RunSpec, total_steps: int) -> dict[str, object]:
+    scheduler = curve.scheduler_of(spec, total_steps)
+    return {
+        "optimizer": spec.optimizer.name,
+        "weight_decay": spec.optimizer.weight_decay,
+        "learning_rate": spec.optimizer.learning_rate,
+        "clip": spec.optimizer.clip,
+        "clip_at": spec.optimizer.clip_at,
+        "scheduler": scheduler.name,
+        "warmup_steps": scheduler.warmup_steps,
+        "end_learning_rate": scheduler.end,
+        "power": scheduler.power,
+    }
+
+
+def _portions(spec: RunSpec) -> dict[str, object]:
+    training = spec.training
+    return {
+        "batch": training.batch,
+        "accumulation": training.accumulation,
+        "repeats": training.repeats,
+        "caption_dropout": training.caption_dropout,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "flow_shift": training.flow_shift,
+        "seed": training.seed,
+        "resolution_px": training.resolution_px,
+    }
+
+
+def _validation(spec: RunSpec, prompts: Prompts) -> dict[str, object]:
+    validation = spec.validation
+    return {
+        "prompts": dict(prompts.by_name),
+        "negative_prompt": prompts.negative,
+        "validation_px": validation.size_px,
+        "inference_steps": validation.inference_steps,
+        "guidance": validation.guidance,
+        "skip_layers": list(validation.skip_layers),
+        "validation_seed": validation.seed,
+    }
+
+
+def _document(templates: Templates, name: str, words: Mapping[str, object]) -> Any:
+    path = templates.paths[name]
+    try:
+        text = environment().from_string(templates.sources[name]).render(words)
+        return json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1].strip() if text.strip() else ""
+        raise UsageError(f"makes no JSON: {error.msg} at {line!r}", str(path), "mend the template") from error
+    except Exception as error:  # a template can raise anything that its filters and operators raise
+        raise UsageError(f"the template fails: {error}", f"{path}:{_line(error)}", "mend the template") from error
+
+
+def _line(error: Exception) -> int:
+    """The line of the template in which ``error`` arose; Jinja puts it into the traceback."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    return frames[-1].lineno or 1 if frames else 1
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return table
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _bytes(document: object) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, indent=2, default=cast(Any, dict)) + "\n").encode()

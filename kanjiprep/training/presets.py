@@ -1,0 +1,172 @@
+"""Presets: a folder with a ``run.toml``, read whole with every problem at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from kanjiprep import spec as tables
+from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.paths import resolved
+from kanjiprep.resources import shipped
+from kanjiprep.training import configs, models, prompts, run_spec, schedule
+from kanjiprep.training.configs import Places, Templates
+from kanjiprep.training.gpus import load as load_gpus
+from kanjiprep.training.prompts import Prompts
+from kanjiprep.training.run_spec import RunSpec
+
+SPEC: Final = "run.toml"
+NOMINAL: Final = {"1.0": 6414}
+"""The published dataset, for which the committed presets are rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """All that a run needs but its dataset.
+
+    Attributes:
+        name: The folder's.
+        folder: Where its files are.
+        spec: What is asked for, settings of the command line included.
+        prompts: The validation prompts with their style.
+        templates: The shipped ones, or the preset's own.
+    """
+
+    name: str
+    folder: Path
+    spec: RunSpec
+    prompts: Prompts
+    templates: Templates
+
+    def resolved_spec(self) -> RunSpec:
+        """The spec with all that it names written out, so that it means the same anywhere."""
+        validation = self.spec.validation
+        style = (
+            validation.style
+            if validation.style in prompts.names("styles")
+            else str(resolved(self.folder / validation.style))
+        )
+        whole = replace(validation, prompts=dict(self.prompts.plain), libraries=(), style=style)
+        return replace(self.spec, validation=whole)
+
+
+def names() -> tuple[str, ...]:
+    """The shipped presets."""
+    return tuple(sorted(path.parent.name for path in shipped("simpletuner_configs").glob(f"*/{SPEC}")))
+
+
+def load(preset: str, settings: Sequence[str] = ()) -> Preset:
+    """The shipped preset of that name, or the one in that folder or file.
+
+    Args:
+        preset: A name, a folder with a ``run.toml``, or such a file.
+        settings: ``key=value`` with a dotted key and a TOML value; what is no TOML value is a text.
+
+    Raises:
+        UsageError: If there is none.
+        SpecError: Naming every problem of the spec, its prompts and its templates at once.
+    """
+    path = _path(preset)
+    table = _table(path)
+    problems = [found for setting in settings if (found := _set(table, setting))]
+    spec, found_in_table = tables.read(RunSpec, table)
+    problems += found_in_table
+    spec = spec or RunSpec()
+    problems += _contradictions(spec, problems)
+    words, found_in_prompts = prompts.load(spec.validation, path.parent)
+    problems += found_in_prompts
+    templates = configs.load_templates(path.parent)
+    places = Places(Path("run"), Path("model"))
+    known = configs.values(spec, schedule.count(spec, NOMINAL), words, places)
+    problems += configs.template_problems(templates, known)
+    if problems:
+        raise tables.SpecError(str(path), tuple(problems))
+    return Preset(path.parent.name, path.parent, spec, words, templates)
+
+
+def to_toml(spec: RunSpec) -> bytes:
+    """``spec`` as the bytes of a ``run.toml``."""
+    import tomli_w
+
+    return tomli_w.dumps(_present(dataclasses.asdict(spec)), multiline_strings=True).encode()
+
+
+def _contradictions(spec: RunSpec, known: Sequence[str]) -> list[str]:
+    """Contradictions between keys, but none about keys that have a problem of their own."""
+    troubled = {problem.split(" ", 1)[0] for problem in known}
+    found = [*run_spec.contradictions(spec), *_unknown_words(spec)]
+    return [problem for problem in found if not any(key in problem for key in troubled)]
+
+
+def _unknown_words(spec: RunSpec) -> list[str]:
+    """Names that other tables know: GPUs, and modules that can have an adapter."""
+    gpus = [gpu.name for gpu in load_gpus()]
+    targets = models.known_targets(spec.model.family)
+    problems = [
+        f"lora.targets has {target!r}, which no module of {spec.model.family} is called"
+        f"{tables.did_you_mean(target, targets)}"
+        for target in spec.lora.targets
+        if target not in targets
+    ]
+    if spec.machine.gpu not in gpus:
+        guess = tables.did_you_mean(spec.machine.gpu, gpus)
+        problems.append(f"machine.gpu {spec.machine.gpu!r} is not known{guess}; known are {', '.join(gpus)}")
+    return problems
+
+
+def _path(preset: str) -> Path:
+    if preset in names():
+        return shipped("simpletuner_configs") / preset / SPEC
+    path = resolved(Path(preset))
+    if path.is_dir() and (path / SPEC).is_file():
+        return path / SPEC
+    if path.is_file():
+        return path
+    raise UsageError(
+        f"no preset {preset!r}{tables.did_you_mean(preset, names())}",
+        remedy=f"give one of {', '.join(names())}, or a folder with a {SPEC}",
+    )
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not TOML: {error}", str(path), "mend it") from error
+    except OSError as error:
+        raise UsageError(f"cannot be read: {os_reason(error)}", str(path), "check the path") from error
+
+
+def _set(table: dict[str, Any], setting: str) -> str:
+    """Put ``key=value`` into ``table``; the problem with it, or an empty text."""
+    key, equals, text = setting.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        return f"--set {setting!r} is not of the form key=value, as in lora.rank=64"
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return f"--set {key.strip()}: {part} is no table"
+        table = inner
+    table[parts[-1]] = _value(text.strip())
+    return ""
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _present(table: Mapping[str, Any]) -> dict[str, Any]:
+    """``table`` without its Nones, which TOML does not have."""
+    return {
+        key: _present(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+        for key, value in table.items()
+        if value is not None
+    }

@@ -1,0 +1,126 @@
+"""Validation prompts and the style around them, from files that presets name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from kanjiprep import spec
+from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.paths import expanded
+from kanjiprep.resources import shipped
+from kanjiprep.training.run_spec import Validation
+
+T = TypeVar("T")
+
+_SHORT_NAME: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+_PLACEHOLDER: Final = re.compile(r"\{env:", re.IGNORECASE)
+RESERVED: Final = ("validation", "unconditional")
+"""Short names that the trainer gives to pictures of its own. Source: SimpleTuner training/validation.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What is put around every prompt.
+
+    Attributes:
+        prefix: Before it, with its own space.
+        suffix: After it, with its own space.
+        negative: What a picture is to avoid.
+    """
+
+    prefix: str = ""
+    suffix: str = ""
+    negative: str = ""
+
+    def around(self, prompt: str) -> str:
+        """``prompt`` in this style."""
+        return f"{self.prefix}{prompt}{self.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A file of prompts by short name."""
+
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """All that is asked for at every validation.
+
+    Attributes:
+        plain: Prompts by the short names that picture files get.
+        style: What is put around each.
+    """
+
+    plain: Mapping[str, str]
+    style: Style
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """The prompts in their style."""
+        return {name: self.style.around(text) for name, text in self.plain.items()}
+
+    @property
+    def negative(self) -> str:
+        """The style's negative prompt."""
+        return self.style.negative
+
+
+def load(validation: Validation, folder: Path) -> tuple[Prompts, tuple[str, ...]]:
+    """The prompts that ``validation`` names, and every problem with them.
+
+    Args:
+        validation: Of a spec.
+        folder: The preset's, from which relative paths are meant.
+    """
+    problems: list[str] = []
+    style = _read(Style, "styles", validation.style, folder, problems) or Style()
+    plain = dict(validation.prompts)
+    for name in validation.libraries:
+        library = _read(Library, "prompts", name, folder, problems) or Library()
+        problems += [f"validation.libraries {name!r} has {key!r} again" for key in library.prompts if key in plain]
+        plain.update(library.prompts)
+    problems += _problems(plain, style)
+    return Prompts(plain, style), tuple(problems)
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The shipped files of ``kind`` (``styles`` or ``prompts``)."""
+    return tuple(sorted(path.stem for path in (shipped("templates") / kind).glob("*.toml")))
+
+
+def _problems(prompts: Mapping[str, str], style: Style) -> Iterator[str]:
+    for name, text in prompts.items():
+        if not _SHORT_NAME.fullmatch(name) or name in RESERVED:
+            yield f"the prompt name {name!r} is no name for a file; use lower-case letters, digits and single _"
+        if not text.strip():
+            yield f"the prompt {name!r} is empty"
+    for name, text in {**prompts, "negative": style.negative, "prefix": style.prefix, "suffix": style.suffix}.items():
+        if _PLACEHOLDER.search(text):
+            yield f"{name!r} holds {{env:...}}, for which the trainer would put in a variable of the environment"
+
+
+def _read(cls: type[T], kind: str, name: str, folder: Path, problems: list[str]) -> T | None:
+    shipped_path = shipped("templates") / kind / f"{name}.toml"
+    try:
+        path = shipped_path if name in names(kind) else folder / expanded(Path(name))
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        guess = spec.did_you_mean(name, names(kind))
+        problems.append(f"no {kind} file {name!r}{guess}; there are {', '.join(names(kind))}, or give a path")
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
+        problems.append(f"{name}: not a TOML file: {error}")
+        return None
+    except OSError as error:
+        problems.append(f"{name}: cannot be read: {os_reason(error)}")
+        return None
+    value, found = spec.read(cls, table)
+    problems += [f"{name}: {problem}" for problem in found]
+    return value

@@ -1,0 +1,83 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from kanjiprep import metadata
+from kanjiprep.dataset import build as building
+from kanjiprep.dataset.build import BuildRequest, Place
+from kanjiprep.errors import DatasetError
+from kanjiprep.progress import silent
+from kanjiprep.training import pictures
+
+
+@pytest.fixture
+def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
+    request: Any = request_of()
+    building.build(request, place, silent)
+    return Path(request.out)
+
+
+def test_a_built_folder_is_read_with_its_digest(dataset: Path) -> None:
+    found = pictures.read(dataset, silent)
+    first = found.pictures[0]
+    assert (first.file_name, first.width_px, first.height_px) == ("休_kanji_04f11.png", 64, 64)
+    assert found.digest == json.loads((dataset / "build.json").read_text("utf-8"))["digest"]
+    assert pictures.buckets(found.pictures, 1024) == {"1.0": 3}
+
+
+def test_captions_come_a_line_a_picture_with_quotes_and_kanji(tmp_path: Path) -> None:
+    one = pictures.Picture("亜.png", 'a "b", c', 64, 32)
+    lines = pictures.captions_jsonl(pictures.Dataset(tmp_path, (one,))).decode().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"file_name": "亜.png", "text": 'a "b", c', "width": 64, "height": 32}
+    ]
+    assert "亜" in lines[0]
+
+
+def test_other_shapes_fall_into_other_buckets() -> None:
+    shapes = [(1024, 1024), (500, 500), (1024, 512), (600, 800)]
+    assert [pictures.bucket(*shape, 1024) for shape in shapes] == ["1.0", "1.0", "2.09", "0.78"]
+
+
+def test_a_dataset_can_be_planned_for_before_it_is_built() -> None:
+    planned = pictures.nominal(6413, 1024)
+    assert pictures.buckets(planned.pictures, 1024) == {"1.0": 6413}
+    assert planned.digest == ""
+
+
+def test_long_captions_are_counted_for_both_encoders(tmp_path: Path) -> None:
+    texts = ("short", "word " * 80, "word " * 160)
+    found = pictures.Dataset(tmp_path, tuple(pictures.Picture("x.png", text, 1, 1) for text in texts))
+    assert pictures.over_window(found) == (2, 1)
+
+
+def row(folder: Path, name: str = "a.png") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / metadata.NAME).write_bytes(metadata.to_csv([(name, "a")]))
+
+
+def test_folders_that_are_no_dataset_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="metadata.csv: cannot be read: no such file or directory; run kanjiprep"):
+        pictures.read(tmp_path / "gone", silent)
+    row(tmp_path / "a")
+    with pytest.raises(DatasetError, match="a.png: cannot be read: no such file or directory; run kanjiprep check"):
+        pictures.read(tmp_path / "a", silent)
+    (tmp_path / "a" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="a.png: cannot be read: not a picture"):
+        pictures.read(tmp_path / "a", silent)
+    (tmp_path / "a" / metadata.NAME).write_bytes(metadata.to_csv([]))
+    with pytest.raises(DatasetError, match="has no rows; run kanjiprep build"):
+        pictures.read(tmp_path / "a", silent)
+
+
+def test_a_folder_without_certificate_has_no_digest_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    row(tmp_path)
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    assert pictures.read(tmp_path, silent).digest == ""
+    (tmp_path / "build.json").write_text("{", "utf-8")
+    with pytest.raises(DatasetError, match="build.json: cannot be read; run kanjiprep check on its folder"):
+        pictures.read(tmp_path, silent)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from kanjiprep.training import prompts
+from kanjiprep.training.run_spec import Validation
+
+
+def test_the_benchmark_has_pikachu_three_times_and_the_uncle() -> None:
+    found, problems = prompts.load(Validation(libraries=("benchmark",)), Path("x"))
+    assert problems == ()
+    assert list(found.plain.values()).count("Pikachu") == 3
+    assert found.plain["uncle"] == "Middle-Eastern Uncle who feeds shawarma to local monkeys"
+    assert found.plain["mountains"] == "mountains"
+    assert found.by_name == found.plain
+
+
+def test_the_style_of_the_first_attempt_is_put_around_every_prompt() -> None:
+    found, problems = prompts.load(Validation(prompts={"a": "Pikachu"}, style="calligraphy"), Path("x"))
+    assert problems == ()
+    assert found.by_name["a"].startswith("A minimal, black and white kanji character. 5 STROKES MAXIMUM.")
+    assert found.by_name["a"].endswith("in the style of Japanese calligraphy. Pikachu")
+    assert found.negative.startswith("color, colors, colorful")
+
+
+def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[prompts]\ncat = "a cat"\n', "utf-8")
+    (tmp_path / "ink.toml").write_text('suffix = ", ink"\n', "utf-8")
+    found, problems = prompts.load(Validation(libraries=("mine.toml",), style="ink.toml"), tmp_path)
+    assert (found.by_name, problems) == ({"cat": "a cat, ink"}, ())
+
+
+@pytest.mark.parametrize(
+    ("validation", "says"),
+    [
+        (Validation(libraries=("benchmrak",)), "no prompts file 'benchmrak', did you mean 'benchmark'?"),
+        (Validation(style="none"), "no styles file 'none'; there are calligraphy, plain"),
+        (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
+        (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
+        (Validation(prompts={"a": " "}), "the prompt 'a' is empty"),
+        (Validation(prompts={"a": "my {ENV:HF_TOKEN}"}), "'a' holds {env:...}"),
+        (Validation(prompts={"uncle": "x"}, libraries=("benchmark",)), "'benchmark' has 'uncle' again"),
+        (Validation(libraries=("broken.toml",)), "broken.toml: not a TOML file"),
+        (Validation(libraries=("odd.toml",)), "odd.toml: promts is not a key here, did you mean 'prompts'?"),
+        (Validation(libraries=("folder",)), "folder: cannot be read: is a directory"),
+        (Validation(libraries=("~nobody-of-that-name/x",)), "not a TOML file: ~nobody-of-that-name/x"),
+    ],
+)
+def test_each_problem_is_named(tmp_path: Path, validation: Validation, says: str) -> None:
+    (tmp_path / "broken.toml").write_text("prompts = [", "utf-8")
+    (tmp_path / "odd.toml").write_text("[promts]\n", "utf-8")
+    (tmp_path / "folder").mkdir()
+    _, problems = prompts.load(validation, tmp_path)
+    assert says in "\n".join(problems)
