@@ -30,9 +30,9 @@ sys.addaudithook(_guard)
 
 @pytest.fixture(autouse=True)
 def _no_reaching_out(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Unit tests reach neither the network nor other processes; those in tests/integration may."""
+    """Unit tests reach neither the network nor other processes; integration and trainer tests may."""
     global _is_unit_test  # noqa: PLW0603
-    _is_unit_test = "integration" not in request.path.parts
+    _is_unit_test = not {"integration", "trainer"} & set(request.path.parts)
     yield
     _is_unit_test = False
 

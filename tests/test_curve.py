@@ -65,7 +65,8 @@ def test_the_others_climb_fall_or_stay() -> None:
     ("bad", "says"),
     [
         (scheduler("cosien"), "'cosien' is none of linear, sine"),
-        (scheduler("sine"), "a sine needs lr_warmup_steps above 0"),
+        (scheduler("sine"), "sine needs lr_warmup_steps above 0"),
+        (scheduler("cosine_with_restarts"), "cosine_with_restarts needs lr_warmup_steps above 0"),
         (scheduler("polynomial", end=1e-3), "lr_end 0.001 must be below learning_rate 0.001"),
     ],
 )

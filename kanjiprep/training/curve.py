@@ -73,7 +73,7 @@ def rates(scheduler: Scheduler) -> list[float]:
 
     Raises:
         ValueError: For a name that is no scheduler of the trainer's, and where the trainer itself
-            refuses: a sine without warmup, a polynomial that ends no lower than it starts.
+            refuses: a sine or restarts without warmup steps, a polynomial that ends no lower than it starts.
 
     Source: SimpleTuner 4.10.1 helpers/training/custom_schedule.py, diffusers optimization.py.
     """
@@ -106,16 +106,21 @@ def _cosine(scheduler: Scheduler) -> Rate:
 
 
 def _sine(scheduler: Scheduler) -> Rate:
-    if scheduler.warmup_steps <= 0:
-        raise ValueError("a sine needs lr_warmup_steps above 0, as half its period")
+    _refuse_no_period(scheduler)
     half, end, peak = _half_period(scheduler), scheduler.end, scheduler.peak
     return lambda step: _cut(end + (peak - end) * (0.5 * (1 + math.sin(math.pi * step / half))))
 
 
 def _stuck(scheduler: Scheduler) -> Rate:
     """The trainer's cosine_with_restarts: each of its steps fails, is logged, and changes nothing."""
+    _refuse_no_period(scheduler)
     rate = _cut(scheduler.peak)
     return lambda _: rate
+
+
+def _refuse_no_period(scheduler: Scheduler) -> None:
+    if scheduler.warmup_steps <= 0:
+        raise ValueError(f"{scheduler.name} needs lr_warmup_steps above 0, as half its period")
 
 
 def _polynomial(scheduler: Scheduler) -> Rate:
@@ -127,7 +132,7 @@ def _polynomial(scheduler: Scheduler) -> Rate:
 
     def rate(step: int) -> float:
         if step < climb:
-            return peak * (step / max(1, climb))
+            return peak * (step / climb)
         left = 0.0 if step > last else 1 - (step - climb) / max(1, last - climb)
         return (peak - end) * math.pow(left, power) + end
 
@@ -139,21 +144,16 @@ def _linear(scheduler: Scheduler) -> Rate:
 
     def rate(step: int) -> float:
         if step < climb:
-            return scheduler.peak * (step / max(1, climb))
+            return scheduler.peak * (step / climb)
         return scheduler.peak * max(0.0, (last - step) / max(1, last - climb))
 
     return rate
 
 
 def _constant(scheduler: Scheduler) -> Rate:
-    if scheduler.warmup_steps > 0:
-        return _constant_with_warmup(scheduler)
-    return lambda _: scheduler.peak
-
-
-def _constant_with_warmup(scheduler: Scheduler) -> Rate:
-    climb = scheduler.warmup_steps * scheduler.gpus
-    return lambda step: scheduler.peak * min(1.0, step / max(1, climb))
+    """Constant after a climb, which the trainer gives to plain ``constant`` too if it has warmup steps."""
+    peak, climb = scheduler.peak, scheduler.warmup_steps * scheduler.gpus
+    return lambda step: peak * (step / climb) if step < climb else peak
 
 
 _SHAPES: Final[dict[str, Callable[[Scheduler], Rate]]] = {
@@ -163,7 +163,7 @@ _SHAPES: Final[dict[str, Callable[[Scheduler], Rate]]] = {
     "cosine_with_restarts": _stuck,
     "polynomial": _polynomial,
     "constant": _constant,
-    "constant_with_warmup": _constant_with_warmup,
+    "constant_with_warmup": _constant,
 }
 
 SCHEDULERS: Final = tuple(_SHAPES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,8 @@ from kanjiprep import spec as tables
 from kanjiprep.errors import UsageError, os_reason
 from kanjiprep.paths import resolved
 from kanjiprep.resources import shipped
-from kanjiprep.training import configs, models, prompts, run_spec, schedule
+from kanjiprep.training import configs, gpus, models, prompts, run_spec, schedule
 from kanjiprep.training.configs import Places, Templates
-from kanjiprep.training.gpus import load as load_gpus
 from kanjiprep.training.prompts import Prompts
 from kanjiprep.training.run_spec import RunSpec
 
@@ -102,20 +101,19 @@ def _contradictions(spec: RunSpec, known: Sequence[str]) -> list[str]:
     return [problem for problem in found if not any(key in problem for key in troubled)]
 
 
-def _unknown_words(spec: RunSpec) -> list[str]:
-    """Names that other tables know: GPUs, and modules that can have an adapter."""
-    gpus = [gpu.name for gpu in load_gpus()]
-    targets = models.known_targets(spec.model.family)
-    problems = [
-        f"lora.targets has {target!r}, which no module of {spec.model.family} is called"
-        f"{tables.did_you_mean(target, targets)}"
-        for target in spec.lora.targets
-        if target not in targets
-    ]
-    if spec.machine.gpu not in gpus:
-        guess = tables.did_you_mean(spec.machine.gpu, gpus)
-        problems.append(f"machine.gpu {spec.machine.gpu!r} is not known{guess}; known are {', '.join(gpus)}")
-    return problems
+def _unknown_words(spec: RunSpec) -> Iterator[str]:
+    """Names that other tables know: modules that can have an adapter, and GPUs."""
+    if spec.model.flavour in run_spec.FLAVOURS[spec.model.family] and spec.model.train == "lora":
+        model = models.model_of(spec.model.family, spec.model.flavour)
+        for target in spec.lora.targets:
+            try:
+                models.lora_layers(model, (target,))
+            except UsageError as error:
+                yield f"lora.targets: {error.what}"
+    known = [run_spec.CPU, *(gpu.name for gpu in gpus.load().gpu)]
+    if spec.machine.gpu not in known:
+        guess = tables.did_you_mean(spec.machine.gpu, known)
+        yield f"machine.gpu {spec.machine.gpu!r} is not known{guess}; known are {', '.join(known)}"
 
 
 def _path(preset: str) -> Path:

@@ -20,6 +20,9 @@ Rate = Annotated[float, Bounds(above=0)]
 FLAVOURS: Final[Mapping[str, tuple[str, ...]]] = {"sd3": ("large", "medium", "tiny"), "sd1x": ("1.5",)}
 """Flavours by family; ``tiny`` is the random model of rehearsals, which kanjiprep makes itself."""
 
+CPU: Final = "cpu"
+"""The name in ``machine.gpu`` of no GPU at all."""
+
 SIZE_STEP_PX: Final = 64
 """Pictures are trained and validated at multiples of this. Source: SimpleTuner models/sd3/model.py."""
 
@@ -201,7 +204,7 @@ class Machine:
     """What the run is planned for; ``plan --gpu`` compares others.
 
     Attributes:
-        gpu: A name of ``gpus.toml``.
+        gpu: A name of ``gpus.toml``, or ``cpu``.
         gpus: How many of them.
         sharding: What several GPUs divide among them instead of each holding all: ``zero2`` gradients
             and optimizer, ``full`` the weights too.

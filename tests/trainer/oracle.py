@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,9 @@ from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.scheduler import AcceleratedScheduler
 from accelerate.state import AcceleratorState, PartialState
+from simpletuner.helpers.configuration.cli_utils import normalize_lr_scheduler_value
 from simpletuner.helpers.metadata.backends.parquet import ParquetMetadataBackend
+from simpletuner.helpers.multiaspect.image import MultiaspectImage
 from simpletuner.helpers.training.custom_schedule import get_lr_scheduler
 from simpletuner.helpers.training.state_tracker import StateTracker
 from simpletuner.helpers.training.trainer import Trainer
@@ -23,15 +26,23 @@ QUIET = logging.getLogger("oracle")
 ANSWERS = os.fdopen(os.dup(1), "w")  # libraries wrap sys.stdout, and print there
 
 
-def rates(name: str, total: int, warmup: int, peak: float, end: float, power: float, gpus: int) -> list[float]:
+def rates(name: str, total: int, warmup: int, peak: float, end: float, power: float, gpus: int) -> Any:
     accelerator = Accelerator(cpu=True)
     for state in (PartialState, AcceleratorState):
         state._shared_state["num_processes"] = gpus
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=peak)
     arguments = SimpleNamespace(
-        lr_scheduler=name, lr_warmup_steps=warmup, max_train_steps=total, lr_end=end, lr_power=power, lr_num_cycles=1
+        lr_scheduler=normalize_lr_scheduler_value(name, warmup),
+        lr_warmup_steps=warmup,
+        max_train_steps=total,
+        lr_end=end,
+        lr_power=power,
+        lr_num_cycles=1,
     )
-    bare = get_lr_scheduler(arguments, optimizer, accelerator, QUIET, 0)
+    try:
+        bare = get_lr_scheduler(arguments, optimizer, accelerator, QUIET, 0)
+    except ValueError:
+        return "refused"
     if hasattr(bare, "last_step"):  # as Trainer.init_lr_scheduler does
         bare.last_step = 0
     stepped = AcceleratedOptimizer(optimizer)
@@ -40,10 +51,8 @@ def rates(name: str, total: int, warmup: int, peak: float, end: float, power: fl
     for step in range(total):
         stepped.step()
         further = {"step": step, "epoch": 1} if name == "cosine_with_restarts" else {}
-        try:  # Trainer.train logs what goes wrong here and goes on
+        with suppress(TypeError):  # Trainer.train logs what goes wrong here and goes on
             scheduler.step(**further)
-        except TypeError:
-            pass
         found.append(optimizer.param_groups[0]["lr"])
     return found
 
@@ -80,8 +89,16 @@ def steps(buckets: dict[str, int], batch: int, accumulation: int, gpus: int, rep
     return [config.num_update_steps_per_epoch, config.max_train_steps]
 
 
+def bucket(width_px: int, height_px: int, resolution_px: int) -> str:
+    StateTracker.set_args(SimpleNamespace(aspect_bucket_alignment=64, aspect_bucket_rounding=2, output_dir="."))
+    StateTracker.aspect_resolution_map = {}
+    ratio = MultiaspectImage.calculate_image_aspect_ratio((width_px, height_px))
+    megapixels = resolution_px**2 / 1e6
+    return str(MultiaspectImage.calculate_new_size_by_pixel_area(ratio, megapixels, (width_px, height_px))[2])
+
+
 def main() -> None:
-    answers = {"rates": rates, "steps": steps}
+    answers = {"rates": rates, "steps": steps, "bucket": bucket}
     logging.disable(logging.CRITICAL)
     for line in sys.stdin:
         question = json.loads(line)

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from kanjiprep.errors import UsageError
+from kanjiprep.training import configs, pictures, presets, run_folder, schedule
+from kanjiprep.training.configs import Places, RenderedConfig
+from kanjiprep.training.pictures import Dataset, Picture
+from kanjiprep.training.presets import Preset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "亜.png").write_bytes(b"picture")
+    return Dataset(tmp_path / "dataset", (Picture("亜.png", 'a "b"', 8, 8),))
+
+
+TINY = presets.load("tiny-cpu")
+
+
+def rendered(run: Path, preset: Preset = TINY) -> RenderedConfig:
+    steps = schedule.count(preset.spec, {"1.0": 12})
+    return configs.render(preset.spec, steps, preset.prompts, Places(run, run / "tiny"), preset.templates)
+
+
+def test_a_run_folder_holds_what_the_trainer_reads(tmp_path: Path, dataset: Dataset) -> None:
+    run = tmp_path / "runs" / "mine"
+    run_folder.write(run, TINY, rendered(run), dataset)
+    assert sorted(path.name for path in run.iterdir()) == ["config", "pictures", "run.toml"]
+    assert {path.name for path in (run / "config").iterdir()} == {*configs.FILES, configs.CAPTIONS}
+    assert json.loads((run / "config" / "config.json").read_text("utf-8"))["output_dir"] == str(run / "output")
+    assert (run / "config" / "captions.jsonl").read_bytes() == pictures.captions_jsonl(dataset)
+    assert (run / "pictures" / "亜.png").read_bytes() == b"picture"
+    assert presets.load(str(run)).spec == TINY.resolved_spec()
+    assert sorted(path.name for path in dataset.folder.iterdir()) == ["亜.png"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine"]
+
+
+def test_a_rendering_is_replaced_and_a_begun_run_is_not(tmp_path: Path, dataset: Dataset) -> None:
+    run = tmp_path / "mine"
+    run_folder.write(run, TINY, rendered(run), dataset)
+    (run / "config" / "stale.json").touch()
+    run_folder.write(run, TINY, rendered(run), dataset)
+    assert not (run / "config" / "stale.json").exists()
+    (run / "output").mkdir()
+    with pytest.raises(UsageError, match="mine: holds more than a rendering: output; give the new run"):
+        run_folder.write(run, TINY, rendered(run), dataset)
+
+
+def test_nothing_half_written_stays_behind(tmp_path: Path, dataset: Dataset) -> None:
+    twice = Dataset(dataset.folder, (*dataset.pictures, *dataset.pictures))
+    with pytest.raises(UsageError, match="cannot be written: file exists"):
+        run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), twice)
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+def test_what_a_kill_left_is_swept_away(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / ".mine.preparing" / "config").mkdir(parents=True)
+    run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
+    assert not (tmp_path / ".mine.preparing").exists()
+
+
+def test_checkpoints_are_found_by_their_steps(tmp_path: Path) -> None:
+    for name in ("checkpoint-600", "checkpoint-90", "checkpoint-90-tmp", "other"):
+        (tmp_path / "output" / name).mkdir(parents=True)
+    assert run_folder.checkpoints(tmp_path) == (90, 600)
+    assert run_folder.checkpoints(tmp_path / "gone") == ()
