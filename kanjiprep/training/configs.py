@@ -127,7 +127,7 @@ def template_problems(templates: Templates, words: Mapping[str, object]) -> Iter
 
 def values(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places) -> dict[str, object]:
     """All that templates may name, computed; they only translate."""
-    every = schedule.checkpoint_interval(spec.checkpoints, max(1, steps.per_epoch))
+    every = schedule.checkpoint_interval(spec.checkpoints, steps.per_epoch)
     return {
         **_weights(spec, places),
         **_rates(spec, steps.total),

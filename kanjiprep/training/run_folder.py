@@ -96,5 +96,5 @@ def _as_usage_error(path: Path) -> Iterator[None]:
         raise UsageError(
             f"cannot be written: {os_reason(error)}",
             str(error.filename or path),
-            "free the space, fix the permissions, or give another --runs folder",
+            "free the space, fix the permissions, or work in another folder",
         ) from error

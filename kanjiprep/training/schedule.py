@@ -36,11 +36,10 @@ class Steps:
     """The length of a run.
 
     Attributes:
-        per_epoch: As the trainer counts; 0 if it would refuse the dataset.
+        per_epoch: As the trainer counts.
         total: Of the whole run.
         epochs: total / per_epoch.
         pictures: Of the dataset.
-        thrown_away: Pictures in buckets smaller than a batch, which the trainer drops.
         short_buckets: Pictures by bucket that cannot fill one step, for which the trainer refuses to start.
         textbook: What samples * repeats / batch * epochs gives, rounded down.
         by_hand: What was set elsewhere.
@@ -50,39 +49,41 @@ class Steps:
     total: int
     epochs: float
     pictures: int
-    thrown_away: int
     short_buckets: Mapping[str, int]
     textbook: int
     by_hand: int | None
 
 
 def steps_per_epoch(buckets: Mapping[str, int], portions: Portions) -> int:
-    """Optimizer steps of one epoch; 0 if no bucket can fill a batch.
+    """Optimizer steps of one epoch, if there are no ``short_buckets``.
 
-    Every bucket (pictures of one shape) is cut by itself, its last batch is filled up rather than
-    dropped, and a bucket smaller than a batch is thrown away.
+    Every bucket (pictures of one shape) is cut by itself, and its last batch is filled up rather than
+    dropped.
 
     Args:
         buckets: Pictures by bucket, of the whole dataset.
         portions: Batch, accumulation, GPUs, repeats.
 
     Source: SimpleTuner 4.10.1 metadata/backends/parquet.py __len__, base.py
-        split_buckets_between_processes and _prune_small_buckets, trainer.py _recalculate_training_steps.
+        split_buckets_between_processes, trainer.py _recalculate_training_steps.
     """
     batches = sum(
         math.ceil(math.ceil(size / portions.gpus) * (portions.repeats + 1) / portions.batch)
-        for size in _kept(buckets, portions).values()
+        for size in buckets.values()
     )
     return math.ceil(batches / portions.accumulation)
 
 
 def short_buckets(buckets: Mapping[str, int], portions: Portions) -> dict[str, int]:
-    """Buckets for which the trainer refuses to start: they fill a batch but not one step of all GPUs.
+    """Buckets that cannot fill one step of all GPUs, for which the trainer refuses to start.
+
+    It would throw away those smaller than a batch if it were given a minimum size of pictures, which
+    our templates do not give.
 
     Source: SimpleTuner 4.10.1 metadata/backends/base.py split_buckets_between_processes.
     """
     needed = portions.pictures_a_step
-    return {name: size for name, size in _kept(buckets, portions).items() if size * (portions.repeats + 1) < needed}
+    return {name: size for name, size in buckets.items() if size * (portions.repeats + 1) < needed}
 
 
 def count(spec: RunSpec, buckets: Mapping[str, int]) -> Steps:
@@ -91,13 +92,12 @@ def count(spec: RunSpec, buckets: Mapping[str, int]) -> Steps:
     per_epoch = steps_per_epoch(buckets, portions)
     total = spec.training.steps or (spec.training.epochs or 0) * per_epoch
     pictures = sum(buckets.values())
-    epochs = total / per_epoch if per_epoch else 0.0
+    epochs = total / per_epoch
     return Steps(
         per_epoch=per_epoch,
         total=total,
         epochs=epochs,
         pictures=pictures,
-        thrown_away=pictures - sum(_kept(buckets, portions).values()),
         short_buckets=short_buckets(buckets, portions),
         textbook=textbook_steps(pictures, portions, spec.training.epochs or epochs),
         by_hand=spec.training.steps_by_hand,
@@ -121,7 +121,3 @@ def textbook_steps(pictures: int, portions: Portions, epochs: float) -> int:
 def checkpoint_interval(checkpoints: Checkpoints, per_epoch: int) -> int:
     """Steps from one checkpoint to the next."""
     return checkpoints.every_steps or (checkpoints.every_epochs or 1) * per_epoch
-
-
-def _kept(buckets: Mapping[str, int], portions: Portions) -> dict[str, int]:
-    return {name: size for name, size in buckets.items() if size * (portions.repeats + 1) >= portions.batch}

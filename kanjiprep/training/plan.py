@@ -1,0 +1,283 @@
+"""What a run would be, cost and suffer from, before a cent is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kanjiprep.training import configs, curve, disk, gpus, machines, memory, models, pictures, rules, schedule, speed
+from kanjiprep.training.configs import Places, RenderedConfig
+from kanjiprep.training.curve import Scheduler
+from kanjiprep.training.disk import Disk
+from kanjiprep.training.machines import Length, Machine, Market
+from kanjiprep.training.memory import Memory
+from kanjiprep.training.pictures import Dataset
+from kanjiprep.training.presets import Preset
+from kanjiprep.training.prices import NoPrices
+from kanjiprep.training.provenance import Figure, scale
+from kanjiprep.training.rules import Context, Finding, Subject
+from kanjiprep.training.run_spec import CPU, RunSpec
+from kanjiprep.training.schedule import Steps
+from kanjiprep.training.speed import Drawing, Duration
+
+STABLE_RATE: Final = 1e-4
+"""Peak that SimpleTuner's SD3 guide reports as stable for SD3.5-Large. Source: documentation/quickstart/SD3.md."""
+_CURVE_POINTS: Final = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Another number of steps beside the run's own, and what the difference costs.
+
+    Attributes:
+        what: Whose number it is, as in ``36,000 as set by hand``.
+        steps: The number.
+        more: Steps more than the run has; negative if fewer.
+        hours: Of so many steps, without sign.
+        usd: Of so many steps, without sign.
+    """
+
+    what: str
+    steps: int
+    more: int
+    hours: Figure | None
+    usd: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The learning rate over the run.
+
+    Attributes:
+        scheduler: In SimpleTuner's terms.
+        returns: Steps at which it is back at its peak.
+        above_stable: Share of steps taken above ``STABLE_RATE``; None where no stable rate is on record.
+        points: (step, rate) of some two hundred steps, the first and the last among them.
+    """
+
+    scheduler: Scheduler
+    returns: tuple[int, ...]
+    above_stable: float | None
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Checkpoints and validation pictures of the run.
+
+    Attributes:
+        checkpoint_every_steps: From one checkpoint to the next.
+        checkpoints: Written in all.
+        kept: At once, at most.
+        validation_every_steps: From one validation to the next.
+        rounds: Validations in all.
+        prompts: Pictures a round.
+    """
+
+    checkpoint_every_steps: int
+    checkpoints: int
+    kept: int
+    validation_every_steps: int
+    rounds: int
+    prompts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the run takes.
+
+    Attributes:
+        memory: On each GPU.
+        disk: In bytes.
+        duration: In hours on the machine asked for; None on a CPU.
+        step_seconds: Of one step there; None on a CPU.
+        machine: The one asked for; None for a CPU.
+        others: Every other kind, for comparison.
+        price_note: Why there is no live price; empty if there is one, or none was asked for.
+    """
+
+    memory: Memory
+    disk: Disk
+    duration: Duration | None
+    step_seconds: Figure | None
+    machine: Machine | None
+    others: tuple[Machine, ...]
+    price_note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it starts.
+
+    Attributes:
+        preset: Its name.
+        title: Its one line.
+        dataset: Folder of the pictures.
+        digest: Of the dataset; empty if it is not known.
+        buckets: Pictures by bucket.
+        steps: How long.
+        differences: Other numbers of steps, beside.
+        rates: The learning rate.
+        pictures: Checkpoints and validation.
+        model: The model's name.
+        model_parameters: Numbers in it.
+        trained_parameters: Numbers that the optimizer moves.
+        costs: What it takes.
+        findings: What the rules have to say.
+    """
+
+    preset: str
+    title: str
+    dataset: str
+    digest: str
+    buckets: dict[str, int]
+    steps: Steps
+    differences: tuple[Difference, ...]
+    rates: Rates
+    pictures: Pictures
+    model: str
+    model_parameters: int
+    trained_parameters: int
+    costs: Costs
+    findings: tuple[Finding, ...]
+
+
+def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: str | None = None) -> Plan:
+    """The plan of ``preset`` on ``dataset``.
+
+    Args:
+        preset: What is asked for.
+        dataset: What it is trained on.
+        places: Where the run would be.
+        market: GPUs and prices.
+        gpu: Another GPU than the spec names.
+
+    Raises:
+        UsageError: If there is no such GPU, or it cannot train in bf16.
+    """
+    spec = preset.spec
+    buckets = pictures.buckets(dataset.pictures, spec.training.resolution_px)
+    steps = schedule.count(spec, buckets)
+    rendered = configs.render(spec, steps, preset.prompts, places, preset.templates)
+    made = pictures_of(rendered, steps)
+    workload = machines.workload_of(spec)
+    length = Length(workload, steps.total, len(dataset.pictures), drawing_of(spec, made))
+    costs = costs_of(spec, length, made, market, gpu or spec.machine.gpu)
+    model = models.model_of(workload.family, workload.flavour)
+    return Plan(
+        preset=preset.name,
+        title=spec.title,
+        dataset=str(dataset.folder),
+        digest=dataset.digest,
+        buckets=buckets,
+        steps=steps,
+        differences=tuple(differences(steps, costs)),
+        rates=rates_of(spec, steps.total),
+        pictures=made,
+        model=model.name,
+        model_parameters=model.parameters,
+        trained_parameters=models.trained_parameters(workload),
+        costs=costs,
+        findings=judge(rendered, dataset, steps, spec, costs.disk, costs.duration),
+    )
+
+
+def costs_of(spec: RunSpec, length: Length, made: Pictures, market: Market, gpu: str) -> Costs:
+    """What a run of that length takes, on machines with ``gpu`` and on others.
+
+    Raises:
+        UsageError: If there is no such GPU, or it cannot train in bf16.
+    """
+    at = None if gpu == CPU else gpus.gpu_named(market.catalogue, gpu)
+    needed = memory.vram(length.workload, spec.machine.sharding)
+    drawn = length.drawing.pictures
+    elsewhere = [one for one in market.catalogue.gpu if at is not None and one is not at]
+    return Costs(
+        memory=needed,
+        disk=disk.disk(length.workload, length.samples, made.checkpoints, made.kept, drawn, made.prompts),
+        duration=length.on(at) if at else None,
+        step_seconds=speed.step_seconds(length.workload, at) if at else None,
+        machine=machines.machine_of(at, length, needed, market) if at else None,
+        others=tuple(machines.machine_of(one, length, needed, market) for one in elsewhere),
+        price_note=market.live.reason if isinstance(market.live, NoPrices) else "",
+    )
+
+
+def pictures_of(rendered: RenderedConfig, steps: Steps) -> Pictures:
+    """Checkpoints and pictures of a run with these files."""
+    every, looks = (int(rendered.config[f"{what}_step_interval"]) for what in ("checkpoint", "validation"))
+    written = math.ceil(steps.total / every)
+    kept = min(written, int(rendered.config["checkpoints_total_limit"]))
+    return Pictures(every, written, kept, looks, math.ceil(steps.total / looks), len(rendered.prompts))
+
+
+def drawing_of(spec: RunSpec, made: Pictures) -> Drawing:
+    """The validation pictures of the whole run."""
+    return Drawing(made.rounds * made.prompts, spec.validation.inference_steps, spec.validation.guidance > 1)
+
+
+def rates_of(spec: RunSpec, total_steps: int) -> Rates:
+    """The learning rate over so many steps of ``spec``."""
+    scheduler = curve.scheduler_of(spec, total_steps)
+    every = curve.rates(scheduler)
+    picks = sorted({round(index * total_steps / (_CURVE_POINTS - 1)) for index in range(_CURVE_POINTS)})
+    is_on_record = spec.model.family == "sd3" and spec.model.flavour == "large" and spec.model.train == "lora"
+    above = sum(rate > STABLE_RATE for rate in every[:-1]) / total_steps
+    points = tuple((step, every[step]) for step in picks)
+    return Rates(scheduler, curve.returns(scheduler), above if is_on_record else None, points)
+
+
+def differences(steps: Steps, costs: Costs) -> Iterator[Difference]:
+    """The textbook's number of steps and one set by hand, beside the trainer's own count."""
+    price = costs.machine.usd_per_hour if costs.machine else None
+    for what, number in (("by the textbook formula", steps.textbook), ("as set by hand", steps.by_hand)):
+        if number is not None and number != steps.total:
+            more = number - steps.total
+            hours = scale(costs.step_seconds, abs(more) / 3600, "h") if costs.step_seconds else None
+            yield Difference(what, number, more, hours, machines.usd_of(hours, price))
+
+
+def judge(
+    rendered: RenderedConfig,
+    dataset: Dataset,
+    steps: Steps,
+    spec: RunSpec,
+    space: Disk,
+    duration: Duration | None,
+    further: Context | None = None,
+) -> tuple[Finding, ...]:
+    """What the rules find in the rendered files, with all that is known beside them.
+
+    Args:
+        rendered: The files.
+        dataset: What they are for.
+        steps: The length of the run.
+        spec: What was asked for.
+        space: What it takes of the disk.
+        duration: Its hours, where they are known.
+        further: Facts of the place: free disk, earlier checkpoints.
+    """
+    clip, t5 = pictures.over_window(dataset)
+    place = further or Context()
+    context = Context(
+        samples=len(dataset.pictures),
+        bucket_sizes=pictures.buckets(dataset.pictures, spec.training.resolution_px),
+        captions_over_clip=clip,
+        captions_over_t5=t5,
+        gpus=spec.machine.gpus,
+        total_steps=steps.total,
+        checkpoint_bytes=round(space.checkpoint.total.value),
+        free_disk_bytes=place.free_disk_bytes,
+        training_s=duration.training.value * 3600 if duration else None,
+        validation_s=duration.validation.value * 3600 if duration else None,
+        output_checkpoints=place.output_checkpoints,
+        previous=place.previous,
+    )
+    return rules.judge(Subject(rendered.config, rendered.backends, context))
+
+
+def refusing(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Those of ``findings`` with which a run must not start."""
+    return tuple(finding for finding in findings if finding.severity == "error")
