@@ -1,0 +1,277 @@
+"""What a run takes of a GPU's memory, part by part, before anything is rented.
+
+Activations follow formulas in tokens, width and blocks. Their constants are fitted to a count of every tensor that is
+alive in a training step of the real models (benchmarks/activations.py: diffusers 0.42.1, peft 0.21.2, torch 2.13.0,
+meta device, flash attention): worst error of the fit 1.8 %, over 512 and 1024 px, batch 1 and 6, rank 16 and 768.
+No GPU was at hand, so the fixed overhead comes from three published totals, which the estimate meets within 2 % if
+their GB are 10^9 bytes, within 8 % if they are 2^30; the band of the overhead covers both readings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final, Literal
+
+from kanjiprep.training import models
+from kanjiprep.training.gpus import Gpu
+from kanjiprep.training.models import Model, Workload
+from kanjiprep.training.provenance import Figure, exact, scale, total, within
+from kanjiprep.training.shapes import Layer
+
+GIB: Final = 2**30
+
+Sharding = Literal["none", "zero2", "full"]
+Verdict = Literal["fits", "tight", "does not fit"]
+
+OVERHEAD_GIB: Final = Figure(
+    0.8,
+    0.4,
+    2.4,
+    "GiB",
+    "estimated",
+    "CUDA context, workspaces, rounding: what three totals of Stability's guide leave",
+)
+_COUNTED: Final = "formula fitted to a count of live tensors on the meta device, worst error 1.8 %"
+_GUIDE: Final = "nothing of the training's memory reused, as two totals of Stability's guide suggest"
+
+_WEIGHT_BYTES: Final = {"bf16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
+"""Of one weight; nf4 adds a 4-byte scale for each 64."""
+
+_STATE_BYTES: Final = {
+    "adamw_bf16": 6.0,
+    "optimi-stableadamw": 6.0,
+    "optimi-adamw": 6.0,
+    "optimi-adam": 6.0,
+    "optimi-radam": 6.0,
+    "optimi-ranger": 8.0,
+    "optimi-adan": 10.0,
+    "optimi-lion": 4.0,
+    "optimi-sgd": 2.0,
+    "adamw_schedulefree": 6.0,
+    "torch-adam": 4.0,
+    "torch-adamw": 4.0,
+    "torch-adafactor": 0.02,
+    "torch-sgd": 0.0,
+    "prodigy": 2.4,
+}
+"""Optimizer bytes for each bf16 number, seen in SimpleTuner 4.10.1's own optimizer objects after two steps."""
+
+_QUANTISED_STATE_BYTES: Final = {
+    "bnb-adamw8bit": 2.0,
+    "bnb-adamw8bit-paged": 2.0,
+    "bnb-lion8bit": 1.0,
+    "bnb-lion8bit-paged": 1.0,
+    "ao-adamw8bit": 2.0,
+    "ao-adamw4bit": 1.0,
+}
+"""Moments times bits, by the names: these do not run without a GPU."""
+
+_VAE_GIB: Final = 83_819_683 * 2 / GIB
+_DECODE_BYTES_PX: Final = 2560
+_ENCODE_BYTES_PX: Final = 1800
+"""Peaks of the VAE's work on one picture, counted as the activations are, at 512 and 1024 px alike."""
+_ENCODED_AT_ONCE: Final = 4
+"""SimpleTuner's default vae_batch_size."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Bytes a token and channel: of image tokens, of text tokens, and more for image tokens in dual blocks."""
+
+    image: float
+    text: float
+    dual: float
+
+
+_SD3_FITS: Final = {
+    ("lora", True): _Fit(66.51, 23.88, 6.99),
+    ("lora", False): _Fit(44.65, 36.79, 26.64),
+    ("full", True): _Fit(84.88, 90.95, 10.13),
+    ("full", False): _Fit(70.71, 70.56, 32.57),
+}
+"""With checkpointing: of the one block that is computed again. Without: of every block."""
+_SD1X_FITS: Final = {("lora", True): 204.48, ("lora", False): 846.2, ("full", True): 214.44, ("full", False): 958.49}
+"""Bytes a latent pixel and channel of the first level."""
+_FIRST_LEVEL_BLOCKS: Final = 5
+"""Attention blocks of the UNet's first level, the largest: two on the way down, three on the way up."""
+_DROPOUT_BYTES: Final = {"sd3": 2.1, "sd1x": 2.6}
+"""Of a number that goes into a LoRA with dropout: copy and mask, less what was kept anyway. Counted 2.0 to 2.7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory on each GPU, in GiB.
+
+    Attributes:
+        base: Weights of the model.
+        adapter: Weights of the LoRA.
+        gradients: Of what is trained.
+        optimizer: Its states.
+        activations: Peak in a step, beside all of the above.
+        overhead: CUDA's own.
+        validation: What a validation picture takes on top.
+        caching: What encoding captions and pictures takes before the model is loaded: the peak of a small run.
+    """
+
+    base: Figure
+    adapter: Figure
+    gradients: Figure
+    optimizer: Figure
+    activations: Figure
+    overhead: Figure
+    validation: Figure
+    caching: Figure
+
+    @property
+    def total(self) -> Figure:
+        """Peak of a training step."""
+        names = [field.name for field in fields(self) if field.name not in ("validation", "caching")]
+        parts = [getattr(self, name) for name in names]
+        return total(parts, "GiB", "sum of the parts of a training step")
+
+    @property
+    def peak(self) -> Figure:
+        """Most that the run takes at any time."""
+        later = total((self.total, self.validation), "GiB", "training step and validation")
+        value, low, high = (max(getattr(later, end), getattr(self.caching, end)) for end in ("value", "low", "high"))
+        source = later.source if later.value >= self.caching.value else self.caching.source
+        return Figure(value, low, high, "GiB", "estimated", source)
+
+
+def vram(workload: Workload, sharding: Sharding = "none") -> Memory:
+    """What ``workload`` takes of each GPU.
+
+    Args:
+        workload: What is trained.
+        sharding: ``none``: every GPU holds everything. ``zero2``: gradients and optimizer are split (DeepSpeed's
+            ZeRO stage 2). ``full``: weights too (FSDP2, ZeRO stage 3).
+
+    Raises:
+        UsageError: If the model or a target module is unknown.
+    """
+    model = models.model_of(workload.family, workload.flavour)
+    trained = models.trained_parameters(workload)
+    parts = 1 if sharding == "none" else workload.gpus
+    is_lora = workload.train == "lora"
+    return Memory(
+        base=_base(model, workload, sharding),
+        adapter=_numbers(2 * trained * is_lora, "bf16, as saved by SimpleTuner 4.10.1"),
+        gradients=_gradients(trained, workload.gpus, parts),
+        optimizer=_optimizer(workload.optimizer, trained, parts, sharding),
+        activations=_with_band(activation_bytes(workload)),
+        overhead=OVERHEAD_GIB,
+        validation=_validation(workload.validation_px),
+        caching=_caching(model, workload.resolution_px),
+    )
+
+
+def activation_bytes(workload: Workload) -> int:
+    """Peak of all that is neither weight, gradient of a weight nor optimizer, in one step on one GPU, in bytes."""
+    model = models.model_of(workload.family, workload.flavour)
+    count = _sd3_bytes if workload.family == "sd3" else _sd1x_bytes
+    adapters = _adapter_bytes(model, workload) if workload.train == "lora" else 0.0
+    return round(workload.batch * (count(model, workload) + adapters))
+
+
+def fits(memory: Memory, gpu: Gpu) -> Verdict:
+    """Whether ``memory`` fits ``gpu``: surely, perhaps (within the band), or not even at the band's low end."""
+    if memory.peak.high <= gpu.memory_gib:
+        return "fits"
+    return "tight" if memory.peak.low <= gpu.memory_gib else "does not fit"
+
+
+def state_bytes(optimizer: str) -> Figure:
+    """Bytes that ``optimizer`` keeps for each number that it moves."""
+    if optimizer in _STATE_BYTES:
+        seen = "the optimizer objects of SimpleTuner 4.10.1 on bf16"
+        return exact(_STATE_BYTES[optimizer], "bytes", "measured", seen)
+    if optimizer in _QUANTISED_STATE_BYTES:
+        return within(_QUANTISED_STATE_BYTES[optimizer], 0.1, "bytes", "estimated", "moments times bits")
+    return Figure(6.0, 0.0, 12.0, "bytes", "estimated", f"{optimizer} was not looked at; AdamW's range")
+
+
+def _base(model: Model, workload: Workload, sharding: Sharding) -> Figure:
+    held = (model.parameters * _WEIGHT_BYTES[workload.precision] + 2 * model.buffer_values) / GIB
+    if workload.precision != "bf16":
+        return within(held, 0.05, "GiB", "estimated", f"all weights in {workload.precision}")
+    if sharding != "full" or workload.gpus == 1:
+        return exact(held, "GiB", "computed", "parameters x 2 bytes")
+    gathered = 2 * 2 * model.parameters / model.blocks / GIB
+    return within(held / workload.gpus + gathered, 0.1, "GiB", "estimated", "a share, and two blocks gathered")
+
+
+def _gradients(trained: int, gpus: int, parts: int) -> Figure:
+    if gpus == 1:
+        return _numbers(2 * trained, "bf16")
+    if parts == 1:
+        return _numbers(4 * trained, "bf16, and DistributedDataParallel's buckets")
+    bucket = min(2 * trained, 10**9)
+    return within((2 * trained / parts + bucket) / GIB, 0.1, "GiB", "estimated", "a share, and a bucket on its way")
+
+
+def _optimizer(optimizer: str, trained: int, parts: int, sharding: Sharding) -> Figure:
+    if sharding == "zero2" and parts > 1:
+        source = "fp32 weights and two moments, split (ZeRO, arXiv 1910.02054, K = 12)"
+        return exact(12 * trained / parts / GIB, "GiB", "published", source)
+    return scale(state_bytes(optimizer), trained / parts / GIB, "GiB")
+
+
+def _numbers(count_bytes: float, source: str) -> Figure:
+    return exact(count_bytes / GIB, "GiB", "computed", source)
+
+
+def _with_band(count_bytes: int) -> Figure:
+    value = count_bytes / GIB
+    return Figure(value, 0.9 * value, 1.25 * value, "GiB", "estimated", _COUNTED)
+
+
+def _validation(validation_px: int) -> Figure:
+    if validation_px == 0:
+        return exact(0.0, "GiB", "computed", "no validation")
+    decode = _DECODE_BYTES_PX * validation_px**2 / GIB
+    return Figure(_VAE_GIB + decode, 0.0, _VAE_GIB + 1.5 * decode, "GiB", "estimated", f"VAE and decoding; {_GUIDE}")
+
+
+def _caching(model: Model, resolution_px: int) -> Figure:
+    encoders = sum(2 * count for name, count, _ in model.files if name != "VAE") / GIB
+    pictures = _VAE_GIB + _ENCODED_AT_ONCE * _ENCODE_BYTES_PX * resolution_px**2 / GIB
+    held = exact(max(encoders, pictures), "GiB", "computed", "")
+    return total((held, OVERHEAD_GIB), "GiB", "encoding captions (all text encoders in bf16), then pictures")
+
+
+def _sd3_bytes(model: Model, workload: Workload) -> float:
+    fit = _SD3_FITS[workload.train, workload.gradient_checkpointing]
+    image = models.tokens(model, "image", 2, workload.resolution_px)
+    dual = next(one.count for one in model.attentions if one.keys == "image")
+    if workload.gradient_checkpointing:
+        inputs = 2 * model.blocks * (image + model.text_tokens)
+        again = image * (fit.image + fit.dual * (dual > 0)) + model.text_tokens * fit.text
+        return model.width * (inputs + again)
+    by_block = model.blocks * (image * fit.image + model.text_tokens * fit.text)
+    return model.width * (by_block + dual * image * fit.dual)
+
+
+def _sd1x_bytes(model: Model, workload: Workload) -> float:
+    bytes_each = _SD1X_FITS[workload.train, workload.gradient_checkpointing]
+    return bytes_each * model.width * models.latent_px(workload.resolution_px) ** 2
+
+
+def _adapter_bytes(model: Model, workload: Workload) -> float:
+    """What a LoRA adds: its inner numbers in bf16, and with dropout its dropped inputs and their masks."""
+    numbers, inputs = 0.0, 0.0
+    for layer in models.lora_layers(model, workload.targets):
+        share = _alive_share(model, layer, workload)
+        seen = share * layer.count * models.tokens(model, layer.stream, layer.shrink, workload.resolution_px)
+        numbers += seen * workload.rank
+        inputs += seen * layer.inputs
+    return 2 * numbers + _DROPOUT_BYTES[workload.family] * inputs * (workload.dropout > 0)
+
+
+def _alive_share(model: Model, layer: Layer, workload: Workload) -> float:
+    """The share of such layers whose inner numbers are alive at the peak: with checkpointing, one block's."""
+    if not workload.gradient_checkpointing:
+        return 1.0
+    if workload.family == "sd1x":
+        return (layer.shrink == 1 and layer.stream == "image") / _FIRST_LEVEL_BLOCKS
+    is_doubled = layer.stream == "image" and layer.count > model.blocks
+    return (2 if is_doubled else 1) / layer.count
