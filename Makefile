@@ -1,7 +1,7 @@
 # The few commands that everyone needs. `sh setup.sh dev` comes first.
 BIN := .venv/bin
 
-.PHONY: help dataset test test-fast lint format docs golden bench
+.PHONY: help dataset test test-fast test-trainer lint format docs golden presets bench
 
 help:            ## Show these commands
 	@grep -E '^[a-z-]+: +.*##' Makefile | sed 's/: *[^#]*## /\t/' | expand -t 14
@@ -14,7 +14,11 @@ test: lint       ## Every check and test, and that every raise was reached
 	$(BIN)/python -m tests.raises
 
 test-fast:       ## The unit tests alone
-	$(BIN)/pytest -q -m "not slow" --ignore tests/integration
+	$(BIN)/pytest -q -m "not slow and not trainer" --ignore tests/integration
+
+test-trainer:    ## The tests with the real SimpleTuner, in an environment of its own outside the checkout
+	$(BIN)/kanjiprep setup-trainer --accelerator cpu
+	$(BIN)/pytest -m trainer tests/trainer
 
 lint:            ## Ruff and mypy
 	$(BIN)/ruff check .
@@ -25,12 +29,15 @@ format:          ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs:            ## Renew the command reference in README.md and the front page of the help
+docs:            ## Renew the reference in README.md, the rules in docs/rules.md and the front page of the help
 	$(BIN)/python -m kanjiprep.cli.reference
-	$(BIN)/cog -r README.md
+	$(BIN)/cog -r README.md docs/presets.md docs/rules.md
 
 golden:          ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q --update-golden tests/test_raster.py tests/test_card.py
+
+presets:         ## Render the JSON files of simpletuner_configs/ anew from their run.toml
+	$(BIN)/pytest -q --update-golden tests/test_rendered_presets.py
 
 bench:           ## Time the build against the naive script and rsvg-convert
 	$(BIN)/python benchmarks/bench_build.py

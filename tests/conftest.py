@@ -2,22 +2,34 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from kanjiprep import cli
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.dataset.raster import Style
 from tests import sources
+
+Run = Callable[..., tuple[int, str, str]]
 
 settings.register_profile("house", deadline=None, derandomize=True)  # a slow machine is no failure
 settings.load_profile("house")
 
 _FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
 _is_unit_test = False
+
+_SETTINGS = (
+    "KANJIPREP_DEBUG",
+    "KANJIPREP_KANJIDIC",
+    "KANJIPREP_KANJIVG",
+    "KANJIPREP_LAMBDA_ENDPOINT",
+    "LAMBDA_API_KEY",
+    "NO_COLOR",
+)
 
 
 def _guard(event: str, arguments: tuple[Any, ...]) -> None:
@@ -73,8 +85,20 @@ def request_of(tmp_path: Path) -> Any:
     return make
 
 
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """A function that runs the command line and gives its exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = cli.run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KANJIPREP_KANJIDIC", "KANJIPREP_KANJIVG", "KANJIPREP_DEBUG", "NO_COLOR"):
+    for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(os.environ, "COLUMNS", "80")

@@ -14,18 +14,7 @@ from kanjiprep import __main__, cli
 from kanjiprep.cli import talk
 from kanjiprep.cli.reference import FRONT_PAGE, front_page
 from kanjiprep.dataset.build import BuildRequest
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+from tests.conftest import Run
 
 
 @pytest.fixture

@@ -27,12 +27,13 @@ def test_imports_point_down_and_have_no_cycles() -> None:
     assert kept, said.getvalue()
 
 
-def test_the_readmes_command_reference_is_current() -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/presets.md", "docs/rules.md"])
+def test_what_is_generated_in_the_documentation_is_current(page: str) -> None:
     from cogapp import Cog
 
     said = io.StringIO()
     with redirect_stdout(said):
-        code = Cog().main(["cog", "--check", str(ROOT / "README.md")])
+        code = Cog().main(["cog", "--check", str(ROOT / page)])
     assert code == 0, f"run make docs\n{said.getvalue()}"
 
 

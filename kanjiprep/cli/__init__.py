@@ -12,8 +12,9 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
+from kanjiprep.cli.training import launch_simpletuner, plan, presets, setup_trainer
 from kanjiprep.errors import Interrupted, KanjiprepError, os_reason
-from kanjiprep.spec import did_you_mean
+from kanjiprep.spec import SpecError, did_you_mean
 
 
 class _Door(click.Group):
@@ -58,7 +59,7 @@ def door() -> None:
     """
 
 
-for _command in (build, check):
+for _command in (build, check, plan, launch_simpletuner, presets, setup_trainer):
     door.add_command(_command)
 
 
@@ -69,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         code = door.main(list(arguments), prog_name="kanjiprep", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except KanjiprepError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(_message(error), error.exit_code)
     except click.ClickException as error:
         return _fail(_click_message(error), 2)
     except BrokenPipeError:
@@ -89,6 +90,13 @@ def _show_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _message(error: KanjiprepError) -> str:
+    """``error`` on one line, or a line for each problem where there are several."""
+    if isinstance(error, SpecError) and len(error.problems) > 1:
+        return "\n  ".join((f"{error.where}: {len(error.problems)} problems", *error.problems))
+    return str(error)
 
 
 def _click_message(error: click.ClickException) -> str:

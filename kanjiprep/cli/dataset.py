@@ -20,11 +20,12 @@ UNFIT = DatasetError.exit_code
 
 
 @click.command(
+    short_help="Build the dataset of pictures and captions.",
     epilog="""\b
 Examples:
   kanjiprep build
   kanjiprep build small/ --jouyou --size-px 512 --caption meaning
-  kanjiprep build mine/ --literals my_kanji.txt --verify 100"""
+  kanjiprep build mine/ --literals my_kanji.txt --verify 100""",
 )
 @click.argument("out", type=click.Path(path_type=Path), default=Path("dataset"))
 @click.option("--kanjidic", metavar="PATH|URL", help="KANJIDIC2 XML, plain or gzip.  [default: looked for]")
@@ -139,10 +140,11 @@ def _tell(built: Built, verified: int, request: BuildRequest) -> None:
 
 
 @click.command(
+    short_help="Say whether a dataset is fit to train on.",
     epilog="""\b
 Examples:
   kanjiprep check
-  kanjiprep check dataset/ --sheet look.png --json"""
+  kanjiprep check dataset/ --sheet look.png --json""",
 )
 @click.argument("dataset", type=click.Path(path_type=Path), default=Path("dataset"))
 @click.option(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import runpy
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -70,8 +72,8 @@ def steps(buckets: dict[str, int], batch: int, accumulation: int, gpus: int, rep
         name: [f"{name}-{index}" for index in range(size)] for name, size in buckets.items()
     }
     StateTracker.data_backends = {"kanji": {"metadata_backend": backend, "dataset_type": "image", "config": {}}}
-    for name in buckets:
-        backend._prune_small_buckets(name)
+    backend.minimum_image_size = None  # what the real backend makes of our 0
+    backend._enforce_min_bucket_size()
     try:
         backend.split_buckets_between_processes(gradient_accumulation_steps=accumulation)
         config = SimpleNamespace(
@@ -97,8 +99,12 @@ def bucket(width_px: int, height_px: int, resolution_px: int) -> str:
     return str(MultiaspectImage.calculate_new_size_by_pixel_area(ratio, megapixels, (width_px, height_px))[2])
 
 
+def deep(script: str, config: dict[str, Any], backends: list[Any]) -> Any:
+    return runpy.run_path(script)["answer"]({"config": config, "backends": backends})
+
+
 def main() -> None:
-    answers = {"rates": rates, "steps": steps, "bucket": bucket}
+    answers: dict[str, Callable[..., Any]] = {"deep": deep, "rates": rates, "steps": steps, "bucket": bucket}
     logging.disable(logging.CRITICAL)
     for line in sys.stdin:
         question = json.loads(line)

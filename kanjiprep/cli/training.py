@@ -1,0 +1,275 @@
+"""``presets``, ``plan``, ``launch-simpletuner`` and ``setup-trainer``: the training wing's commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kanjiprep.cli import talk
+from kanjiprep.errors import UsageError
+
+if TYPE_CHECKING:
+    from kanjiprep.training.configs import Places
+    from kanjiprep.training.launch import Prepared
+    from kanjiprep.training.machines import Market
+    from kanjiprep.training.pictures import Dataset
+    from kanjiprep.training.plan import Plan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _run_options(command: Command) -> Command:
+    """The options that say what to run on what."""
+    for option in (
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a value of the preset, as in lora.rank=64; repeatable.",
+        ),
+        click.option(
+            "--dataset",
+            type=click.Path(path_type=Path),
+            default=Path("dataset"),
+            show_default=True,
+            help="Folder that kanjiprep build made.",
+        ),
+        click.argument("preset"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="List the presets, or print one.",
+    epilog="""\b
+Examples:
+  kanjiprep presets
+  kanjiprep presets sd35-large-lora > mine/run.toml""",
+)
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def presets(name: str | None, as_json: bool) -> None:
+    """List the presets, or print the run.toml of NAME.
+
+    A preset is a folder with a run.toml. Copy one, change it, and give its path where a command wants a
+    PRESET; config.json.j2 beside it takes the place of the shipped template.
+    """
+    from kanjiprep.training import presets as shelf
+
+    if name is not None:
+        found = shelf.load(name)
+        if as_json:
+            talk.print_json({"name": found.name, "spec": found.spec, "prompts": found.prompts.by_name})
+        else:
+            click.echo(shelf.to_toml(found.resolved_spec()).decode(), nl=False)
+        return
+    titles = {known: shelf.load(known).spec.title for known in shelf.names()}
+    if as_json:
+        talk.print_json([{"name": known, "title": title} for known, title in titles.items()])
+        return
+    for known, title in titles.items():
+        click.echo(f"{known:<28}{title}")
+    talk.say("Next: kanjiprep plan PRESET")
+
+
+@click.command(
+    short_help="Say what a run would be and cost.",
+    epilog="""\b
+Examples:
+  kanjiprep plan sd35-large-lora
+  kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
+  kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png""",
+)
+@_run_options
+@click.option(
+    "--samples", type=click.IntRange(1, 10_000_000), help="Plan for so many square pictures instead of a dataset."
+)
+@click.option("--gpu", metavar="NAME", help="Plan for this GPU.  [default: the preset's]")
+@click.option("--curve", type=click.Path(path_type=Path), help="Draw the learning rate into this .svg or .png file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def plan(
+    preset: str,
+    dataset: Path,
+    settings: tuple[str, ...],
+    samples: int | None,
+    gpu: str | None,
+    curve: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what a run of PRESET would be and cost, before a cent is spent.
+
+    Steps as the trainer counts them, the learning rate as it really runs, memory, disk, hours and dollars
+    with their bands and sources, and every trap that the rules find. Prices are a dated table's, or
+    Lambda's own if LAMBDA_API_KEY is set.
+    """
+    from kanjiprep.training import curve as curves
+    from kanjiprep.training import curve_picture, plan_text
+    from kanjiprep.training import plan as planning
+    from kanjiprep.training import presets as shelf
+    from kanjiprep.training.pictures import nominal
+
+    found = shelf.load(preset, settings)
+    whole = nominal(samples, found.spec.training.resolution_px) if samples else _dataset(dataset, as_json)
+    made = planning.plan(found, whole, _places(found.name), _market(), gpu)
+    rates = curves.rates(made.rates.scheduler)
+    if curve is not None:
+        curve_picture.write(curve, rates, f"{made.preset}: learning rate by step")
+    if as_json:
+        talk.print_json(made)
+        return
+    for line in plan_text.lines(made, rates):
+        click.echo(line)
+    _advise(made, preset)
+
+
+def _advise(made: Plan, preset: str) -> None:
+    from kanjiprep.training.plan import refusing
+
+    errors = len(refusing(made.findings))
+    if errors:
+        talk.say(f"This would not start as meant: {errors} {'error' if errors == 1 else 'errors'} above")
+    else:
+        talk.say(f"Next: kanjiprep launch-simpletuner {preset} --dry-run")
+
+
+@click.command(
+    "launch-simpletuner",
+    short_help="Render, check and launch a run.",
+    epilog="""\b
+Examples:
+  kanjiprep launch-simpletuner sd35-large-lora --dry-run
+  kanjiprep launch-simpletuner tiny-cpu --dataset small/ --name try --dry-run --json""",
+)
+@_run_options
+@click.option("--name", metavar="NAME", help="Name of the run, a folder in runs/.  [default: the preset's]")
+@click.option("--dry-run", is_flag=True, help="Render and check, start nothing. The only way so far.")
+@click.option("--trainer", metavar="PATH", help="SimpleTuner's environment, Python or script.  [default: looked for]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def launch_simpletuner(
+    preset: str,
+    dataset: Path,
+    settings: tuple[str, ...],
+    name: str | None,
+    dry_run: bool,
+    trainer: str | None,
+    as_json: bool,
+) -> None:
+    """Render the configs of PRESET into runs/NAME, check them, and print the command that starts the run.
+
+    The rules look for traps, and SimpleTuner's own parser judges the files; nothing is written if either
+    refuses them. SimpleTuner is looked for in --trainer, KANJIPREP_SIMPLETUNER, the environment that
+    kanjiprep setup-trainer made, and on PATH.
+    """
+    from kanjiprep.training import launch, plan_text
+    from kanjiprep.training import presets as shelf
+    from kanjiprep.training import trainer as trainers
+
+    if not dry_run:
+        raise UsageError("starting a run is not there yet", remedy="give --dry-run and run what it prints")
+    found = shelf.load(preset, settings)
+    engine = trainers.find(trainer, os.environ, trainers.managed_folder(os.environ))
+    request = launch.LaunchRequest(
+        found, _dataset(dataset, as_json), _places(found.name if name is None else name), engine
+    )
+    with talk.progress(quiet=as_json) as progress:
+        prepared = launch.prepare(request, progress)
+    if as_json:
+        talk.print_json({**dataclasses.asdict(prepared), "line": prepared.line})
+        return
+    for line in plan_text.findings(prepared.findings):
+        talk.say(line)
+    _tell(prepared)
+
+
+def _tell(prepared: Prepared) -> None:
+    steps = prepared.steps
+    talk.say(f"rendered: {prepared.run}, {steps.total:,} steps over {steps.pictures:,} pictures")
+    talk.say(f"checked: SimpleTuner {prepared.trainer} accepts every key")
+    talk.say("Start it with:")
+    click.echo(prepared.line)
+
+
+@click.command(
+    "setup-trainer",
+    short_help="Make an environment for SimpleTuner.",
+    epilog="""\b
+Examples:
+  kanjiprep setup-trainer --dry-run
+  kanjiprep setup-trainer --accelerator cuda""",
+)
+@click.option(
+    "--where", type=click.Path(path_type=Path), help="Folder of the environment.  [default: in the user's cache]"
+)
+@click.option(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What it is to run on.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done and downloaded, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def setup_trainer(where: Path | None, accelerator: Any, dry_run: bool, as_json: bool) -> None:
+    """Make an environment of its own for SimpleTuner, in versions that work together.
+
+    It needs Python 3.12 or newer, which uv finds or downloads, and a driver that fits the CUDA of the
+    wheels, which is looked at first. A second call verifies and does nothing.
+    """
+    from kanjiprep.paths import resolved
+    from kanjiprep.training import setup_trainer as setting_up
+    from kanjiprep.training import trainer as trainers
+    from kanjiprep.training.setup_plan import SetupRequest
+
+    folder = resolved(where) if where else trainers.managed_folder(os.environ)
+    request = SetupRequest(folder, accelerator)
+    agreed = setting_up.plan(request)
+    if dry_run:
+        if as_json:
+            talk.print_json({**dataclasses.asdict(agreed), "steps": agreed.steps})
+        for step in () if as_json else agreed.steps:
+            talk.say(step)
+        return
+    if not as_json:
+        for step in agreed.steps:
+            talk.say(step)
+    with talk.progress(quiet=as_json) as progress:
+        engine = setting_up.setup(request, progress)
+    if as_json:
+        talk.print_json(engine)
+    else:
+        talk.say(f"ready: SimpleTuner {engine.version}, {engine.python}")
+        talk.say("Next: kanjiprep launch-simpletuner PRESET --dry-run")
+
+
+def _dataset(folder: Path, quiet: bool) -> Dataset:
+    from kanjiprep.training import pictures
+
+    with talk.progress(quiet=quiet) as progress:
+        return pictures.read(folder, progress)
+
+
+def _places(name: str) -> Places:
+    import platformdirs
+
+    from kanjiprep.paths import resolved
+    from kanjiprep.training.configs import Places
+
+    if not name or Path(name).name != name or name.startswith("."):
+        raise UsageError("is no name of a folder in runs/", f"--name {name!r}", "give a single word")
+    return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep") / "tiny-sd3")
+
+
+def _market() -> Market:
+    from kanjiprep.training import gpus, prices
+    from kanjiprep.training.machines import Market
+
+    key = os.environ.get("LAMBDA_API_KEY", "")
+    endpoint = os.environ.get("KANJIPREP_LAMBDA_ENDPOINT", prices.ENDPOINT)
+    return Market(gpus.load(), prices.fetch(key, endpoint) if key else None)

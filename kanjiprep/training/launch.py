@@ -1,0 +1,129 @@
+"""From a preset and a dataset to a run folder that the trainer accepts, and the command that starts it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kanjiprep.progress import Progress
+from kanjiprep.spec import SpecError
+from kanjiprep.training import configs, deep_check, machines, pictures, plan, run_folder, schedule, tiny_model
+from kanjiprep.training import trainer as trainers
+from kanjiprep.training.configs import Places, RenderedConfig
+from kanjiprep.training.disk import Disk, disk
+from kanjiprep.training.pictures import Dataset
+from kanjiprep.training.presets import Preset
+from kanjiprep.training.rules import Context, Finding
+from kanjiprep.training.run_spec import CPU
+from kanjiprep.training.schedule import Steps
+from kanjiprep.training.trainer import Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """What is to be launched.
+
+    Attributes:
+        preset: What is asked for.
+        dataset: What it is trained on.
+        places: The run folder and the tiny model's.
+        trainer: The SimpleTuner that will run it.
+    """
+
+    preset: Preset
+    dataset: Dataset
+    places: Places
+    trainer: Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that could start.
+
+    Attributes:
+        run: Its folder.
+        preset: Name of what was asked for.
+        dataset: Folder of the pictures.
+        digest: Of the dataset.
+        steps: Its length.
+        findings: What the rules had to say; no errors among them.
+        trainer: Version of SimpleTuner that accepted the files.
+        command: The words that start it, in the folder ``run``.
+        environment: Variables to set beside one's own.
+    """
+
+    run: Path
+    preset: str
+    dataset: Path
+    digest: str
+    steps: Steps
+    findings: tuple[Finding, ...]
+    trainer: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def line(self) -> str:
+        """The command as one line of a shell."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return f"cd {shlex.quote(str(self.run))} && env {' '.join(variables)} {shlex.join(self.command)}"
+
+
+def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
+    """Render the run folder, judged by the rules and by the trainer's own parser; start nothing.
+
+    Raises:
+        UsageError: If a run has begun in the folder, or it cannot be written.
+        SpecError: If rules or parser find something with which the run must not start.
+        TrainerError: If the trainer cannot be asked.
+    """
+    preset, places, trainer = request.preset, request.places, request.trainer
+    run_folder.refuse_begun(places.run)
+    buckets = pictures.buckets(request.dataset.pictures, preset.spec.training.resolution_px)
+    steps = schedule.count(preset.spec, buckets)
+    rendered = configs.render(preset.spec, steps, preset.prompts, places, preset.templates)
+    found = _judge(request, rendered, steps)
+    _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(found)])
+    progress("ask the trainer", 0, 1)
+    if preset.spec.model.flavour == "tiny" and not preset.spec.model.path:
+        tiny_model.make(trainer, places.tiny_model)
+    checked = deep_check.check(trainer, rendered.config, rendered.backends)
+    _refuse(f"SimpleTuner {checked.version}", [str(problem) for problem in checked.problems])
+    progress("ask the trainer", 1, 1)
+    run_folder.write(places.run, preset, rendered, request.dataset)
+    config = places.run / run_folder.CONFIG
+    on_gpu = preset.spec.machine.gpu != CPU
+    environment = trainers.environment(config, {}, on_gpu=on_gpu, wandb=preset.spec.tracker.service == "wandb")
+    return Prepared(
+        run=places.run,
+        preset=preset.name,
+        dataset=request.dataset.folder,
+        digest=request.dataset.digest,
+        steps=steps,
+        findings=found,
+        trainer=checked.version,
+        command=tuple(trainers.command(trainer, preset.spec.machine.gpus)),
+        environment=environment,
+    )
+
+
+def _judge(request: LaunchRequest, rendered: RenderedConfig, steps: Steps) -> tuple[Finding, ...]:
+    spec, run = request.preset.spec, request.places.run
+    nearest = next(folder for folder in (run, *run.parents) if folder.exists())
+    place = Context(free_disk_bytes=shutil.disk_usage(nearest).free, output_checkpoints=run_folder.checkpoints(run))
+    return plan.judge(rendered, request.dataset, steps, spec, _space(request, rendered, steps), None, place)
+
+
+def _space(request: LaunchRequest, rendered: RenderedConfig, steps: Steps) -> Disk:
+    made = plan.pictures_of(rendered, steps)
+    samples = len(request.dataset.pictures)
+    workload = machines.workload_of(request.preset.spec)
+    return disk(workload, samples, made.checkpoints, made.kept, made.rounds * made.prompts, made.prompts)
+
+
+def _refuse(where: str, problems: Sequence[str]) -> None:
+    if problems:
+        raise SpecError(where, tuple(problems))

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kanjiprep.dataset import build as building
+from kanjiprep.dataset.build import BuildRequest, Place
+from kanjiprep.progress import silent
+from kanjiprep.training import presets
+from kanjiprep.training.setup_plan import SetupPlan
+from tests.conftest import Run
+
+USERS = "sd35-large-lora-lr1.05e-3"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_presets_are_listed_with_their_titles(run: Run) -> None:
+    code, out, err = run("presets")
+    assert (code, err) == (0, "Next: kanjiprep plan PRESET\n")
+    assert [line.split()[0] for line in out.splitlines()] == list(presets.names())
+    _, out, _ = run("presets", "--json")
+    assert [one["name"] for one in json.loads(out)] == list(presets.names())
+
+
+def test_a_preset_is_printed_as_a_run_toml_that_means_the_same(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("presets", USERS)
+    assert (code, err) == (0, "")
+    assert tomllib.loads(out)["lora"]["rank"] == 768
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.toml").write_text(out, "utf-8")
+    assert presets.load("mine").spec == presets.load(USERS).resolved_spec()
+    _, out, _ = run("presets", USERS, "--json")
+    document = json.loads(out)
+    assert (document["name"], document["prompts"]) == (USERS, {"mountains": "mountains"})
+    assert document["spec"]["training"]["steps_by_hand"] == 36_000
+
+
+def test_a_plan_is_told_with_its_next_step(run: Run) -> None:
+    code, out, err = run("plan", USERS, "--samples", 6413)
+    assert code == 0
+    assert "36,000 as set by hand: 3,930 more" in out
+    assert "warning: cosine-returns: " in out
+    assert err == f"Next: kanjiprep launch-simpletuner {USERS} --dry-run\n"
+
+
+def test_a_plan_is_one_json_document(run: Run) -> None:
+    code, out, err = run("plan", USERS, "--samples", 6413, "--json", "--gpu", "h100-80gb-sxm")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert set(document) == {
+        "preset", "title", "dataset", "digest", "buckets", "steps", "differences", "rates", "pictures", "model",
+        "model_parameters", "trained_parameters", "costs", "findings",
+    }  # fmt: skip
+    assert (document["steps"]["total"], document["steps"]["textbook"]) == (32_070, 32_065)
+    assert document["costs"]["machine"]["gpu"] == "h100-80gb-sxm"
+    assert set(document["costs"]["machine"]["hours"]) == {"value", "low", "high", "unit", "how", "source"}
+    assert document["findings"][0]["rule"] == "cosine-returns"
+
+
+def test_a_plan_reads_a_built_dataset_and_draws_its_curve(
+    run: Run, request_of: Callable[..., BuildRequest], place: Place, tmp_path: Path
+) -> None:
+    building.build(request_of(), place, silent)
+    settings = ("--set", "training.batch=1", "--set", "schedule.warmup_steps=1")
+    code, out, err = run("plan", "sd35-large-lora", *settings, "--curve", "rate.svg")
+    assert code == 0
+    assert "3 pictures of one shape, digest " in out
+    assert "read pictures: 3 of 3" in err
+    assert (tmp_path / "rate.svg").read_bytes().startswith(b"<svg")
+
+
+def test_a_plan_that_would_not_start_says_so(run: Run, request_of: Callable[..., BuildRequest], place: Place) -> None:
+    building.build(request_of(), place, silent)
+    code, out, err = run("plan", "sd35-large-lora", "--set", "schedule.warmup_steps=1")
+    assert code == 0
+    assert "error: bucket-too-small: Bucket 1.0 has 3 samples, one step needs 12." in out
+    assert err.endswith("This would not start as meant: 1 error above\n")
+
+
+def test_the_live_price_is_asked_with_the_key_and_its_failure_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMBDA_API_KEY", "secret_key")
+    monkeypatch.setenv("KANJIPREP_LAMBDA_ENDPOINT", "http://elsewhere.example")
+    code, out, err = run("plan", USERS, "--samples", 6413)
+    assert code == 0
+    assert "no live price: the key is sent over https only" in out
+    assert "secret_key" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["plan", "sd35-large-lroa"], 2, "no preset 'sd35-large-lroa', did you mean 'sd35-large-lora'?"),
+        (["plan", USERS], 4, "metadata.csv: cannot be read: no such file or directory; run kanjiprep build"),
+        (["plan", USERS, "--samples", "9", "--gpu", "a101"], 2, "no GPU is called 'a101'"),
+        (["plan", USERS, "--samples", "9", "--curve", "x.gif"], 2, "x.gif: is neither .svg nor .png"),
+        (["plan", USERS, "--set", "lora.rnak=4"], 2, "lora.rnak is not a key here, did you mean 'rank'?"),
+        (["presets", "gone"], 2, "no preset 'gone'"),
+        (["launch-simpletuner", "tiny-cpu"], 2, "starting a run is not there yet; give --dry-run"),
+        (["launch-simpletuner", "tiny-cpu", "--dry-run", "--trainer", "gone"], 6, "kanjiprep setup-trainer"),
+        (["setup-trainer", "--accelerator", "tpu"], 2, "'tpu' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_with_its_exit_code(
+    run: Run, arguments: list[str], code: int, says: str
+) -> None:
+    found, out, err = run(*arguments)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert says in err
+
+
+def test_several_problems_are_one_message_with_a_line_each(run: Run) -> None:
+    code, out, err = run(
+        "plan", "tiny-cpu", "--set", "lora.rnak=4", "--set", "lora.alpha=0", "--set", "training.batch=-1"
+    )
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].endswith("tiny-cpu/run.toml: 3 problems")
+    assert err.splitlines()[1:] == [
+        "  lora.rnak is not a key here, did you mean 'rank'?",
+        "  lora.alpha must be above 0, not 0.0",
+        "  training.batch must be at least 1, not -1",
+    ]
+
+
+def test_setup_says_what_it_would_download(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    agreed = SetupPlan(Path("/env"), "cpu", "/usr/bin/python3.12", 3.1, 6.5, False, True)
+    seen: list[Any] = []
+    monkeypatch.setattr("kanjiprep.training.setup_trainer.plan", lambda request: seen.append(request) or agreed)
+    code, out, err = run("setup-trainer", "--dry-run", "--where", "env", "--accelerator", "cpu")
+    assert (code, out) == (0, "")
+    assert "download about 3.1 GiB, install SimpleTuner 4.10.1 [cpu], about 6.5 GiB on the disk" in err
+    assert (seen[0].where, seen[0].accelerator) == (Path("env").resolve(), "cpu")
+    _, out, err = run("setup-trainer", "--dry-run", "--json")
+    assert json.loads(out)["steps"][0].startswith("make /env with /usr/bin/python3.12")
+    assert err == ""
