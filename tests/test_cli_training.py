@@ -135,7 +135,12 @@ def test_several_problems_are_one_message_with_a_line_each(run: Run) -> None:
 def test_setup_says_what_it_would_download(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     agreed = SetupPlan(Path("/env"), "cpu", "/usr/bin/python3.12", 3.1, 6.5, False, True)
     seen: list[Any] = []
-    monkeypatch.setattr("kanjiprep.training.setup_trainer.plan", lambda request: seen.append(request) or agreed)
+
+    def plan(request: Any) -> SetupPlan:
+        seen.append(request)
+        return agreed
+
+    monkeypatch.setattr("kanjiprep.training.setup_trainer.plan", plan)
     code, out, err = run("setup-trainer", "--dry-run", "--where", "env", "--accelerator", "cpu")
     assert (code, out) == (0, "")
     assert "download about 3.1 GiB, install SimpleTuner 4.10.1 [cpu], about 6.5 GiB on the disk" in err
