@@ -124,6 +124,18 @@ def test_why_there_is_no_live_price_is_told() -> None:
     assert made.costs.machine.usd is not None
 
 
+def test_a_cosine_with_a_warmup_is_told_as_what_it_becomes() -> None:
+    settings = ("schedule.shape=cosine", "schedule.warmup_steps=500")
+    assert "SimpleTuner has no cosine with a warmup: this falls straight" in told(
+        planned("sd35-large-lora", *settings)
+    )
+    assert "no cosine with a warmup" not in told(planned("sd35-large-lora", settings[0], "schedule.warmup_steps=0"))
+
+
+def test_why_the_hours_have_a_band_is_told() -> None:
+    assert "onnxruntime PR 22986" in told(planned(USERS))
+
+
 def test_a_machine_that_nobody_rents_out_has_no_price() -> None:
     made = planned(USERS, "machine.gpus=3")
     assert "not known: no price of a machine with 3 x a100-40gb-sxm" in told(made)

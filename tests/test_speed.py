@@ -7,8 +7,10 @@ import pytest
 from kanjiprep.errors import UsageError
 from kanjiprep.training import gpus, models, speed
 from kanjiprep.training.models import Workload
-from kanjiprep.training.speed import Drawing, MeasuredStep
+from kanjiprep.training.provenance import exact
+from kanjiprep.training.speed import Drawing
 
+WRITTEN = exact(2e12, "bytes", "computed", "checkpoints")
 LARGE = Workload(rank=768, batch=6, validation_px=1024)
 
 
@@ -84,44 +86,17 @@ def test_bands_widen_where_less_is_known() -> None:
 
 def test_both_runs_of_the_original_work_cost_less_than_all_that_was_spent() -> None:
     """Two runs of 36,000 steps, at 1.29 USD an hour at first; 450 USD were spent on everything."""
-    hours = speed.duration(LARGE, gpu(), 36_000, 6_413, Drawing(36_000 // 400, 30)).total
+    hours = speed.duration(LARGE, gpu(), 36_000, 6_413, Drawing(36_000 // 400, 30), WRITTEN).total
     assert 50 < 2 * hours.low * 1.29 < 2 * hours.value * 1.29 < 450
 
 
-def test_a_step_that_was_timed_is_preferred() -> None:
-    timed = MeasuredStep("a100-40gb-sxm", LARGE, 5.25, "a run of 2026-11-20")
-    step = speed.step_seconds(LARGE, gpu(), [timed])
-    assert (step.value, step.how, step.source, step.is_exact) == (5.25, "measured", "a run of 2026-11-20", True)
-
-
-def test_a_step_that_was_timed_with_another_batch_is_scaled() -> None:
-    far = MeasuredStep("a100-40gb-sxm", replace(LARGE, batch=1), 1.0, "far")
-    near = MeasuredStep("a100-40gb-sxm", replace(LARGE, batch=5), 5.0, "near")
-    step = speed.step_seconds(LARGE, gpu(), [far, near])
-    assert step.value == pytest.approx(6)
-    assert (step.how, step.source) == ("estimated", "scaled by operations from 5 s (near)")
-    assert speed.step_seconds(LARGE, gpu(), [far]).low == pytest.approx(6 * 0.5)
-
-
-@pytest.mark.parametrize(
-    "timed",
-    [
-        MeasuredStep("h100-80gb-sxm", LARGE, 1.0, "another GPU"),
-        MeasuredStep("a100-40gb-sxm", replace(LARGE, precision="int8"), 1.0, "another precision"),
-        MeasuredStep("a100-40gb-sxm", replace(LARGE, flavour="medium"), 1.0, "another model"),
-    ],
-)
-def test_a_step_that_was_timed_of_something_else_tells_nothing(timed: MeasuredStep) -> None:
-    assert speed.step_seconds(LARGE, gpu(), [timed]) == speed.step_seconds(LARGE, gpu())
-
-
 def test_a_run_is_the_sum_of_its_parts() -> None:
-    run = speed.duration(LARGE, gpu(), 1000, 6413, Drawing(30, 30))
+    run = speed.duration(LARGE, gpu(), 1000, 6413, Drawing(30, 30), WRITTEN)
     assert run.training.value == pytest.approx(1000 / 3600 * speed.step_seconds(LARGE, gpu()).value)
-    assert run.total.value == pytest.approx(
-        run.setup.value + run.caches.value + run.training.value + run.validation.value
-    )
-    assert all(one.value > 0 and one.unit == "h" for one in (run.setup, run.caches, run.training, run.validation))
+    parts = (run.setup, run.caches, run.training, run.validation, run.checkpoints)
+    assert run.total.value == pytest.approx(sum(one.value for one in parts))
+    assert all(one.value > 0 and one.unit == "h" for one in parts)
+    assert run.checkpoints.value * 3600 == pytest.approx(2e12 / 8e8)
 
 
 def test_guidance_draws_twice() -> None:
@@ -130,7 +105,9 @@ def test_guidance_draws_twice() -> None:
 
 
 def test_more_gpus_share_the_caches_and_scale_almost() -> None:
-    one, eight = (speed.duration(replace(LARGE, gpus=gpus), gpu(), 1000, 6413, Drawing(0, 30)) for gpus in (1, 8))
+    one, eight = (
+        speed.duration(replace(LARGE, gpus=gpus), gpu(), 1000, 6413, Drawing(0, 30), WRITTEN) for gpus in (1, 8)
+    )
     assert eight.caches.value == pytest.approx(one.caches.value / 8)
     assert one.training.value < eight.training.value < 1.2 * one.training.value, "each step has eight batches"
     assert eight.validation.value == 0

@@ -62,16 +62,25 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """All that decides how long a run takes on some GPU."""
+    """All that decides how long a run takes on some GPU.
+
+    Attributes:
+        workload: What is trained.
+        steps: Optimizer steps.
+        samples: Pictures with captions.
+        drawing: Validation pictures.
+        written: Bytes of all checkpoints.
+    """
 
     workload: Workload
     steps: int
     samples: int
     drawing: Drawing
+    written: Figure
 
     def on(self, gpu: Gpu) -> Duration:
         """Its hours on ``gpu``."""
-        return speed.duration(self.workload, gpu, self.steps, self.samples, self.drawing)
+        return speed.duration(self.workload, gpu, self.steps, self.samples, self.drawing, self.written)
 
 
 def workload_of(spec: RunSpec) -> Workload:

@@ -51,12 +51,14 @@ class Rates:
     """The learning rate over the run.
 
     Attributes:
-        scheduler: In SimpleTuner's terms.
+        asked: The shape that the spec asks for.
+        scheduler: What it became, in SimpleTuner's terms.
         returns: Steps at which it is back at its peak.
         above_stable: Share of steps taken above ``STABLE_RATE``; None where no stable rate is on record.
         points: (step, rate) of some two hundred steps, the first and the last among them.
     """
 
+    asked: str
     scheduler: Scheduler
     returns: tuple[int, ...]
     above_stable: float | None
@@ -163,8 +165,11 @@ def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: 
     rendered = configs.render(spec, steps, preset.prompts, places, preset.templates)
     made = pictures_of(rendered, steps)
     workload = machines.workload_of(spec)
-    length = Length(workload, steps.total, len(dataset.pictures), drawing_of(spec, made))
-    costs = costs_of(spec, length, made, market, gpu or spec.machine.gpu)
+    drawing, samples = drawing_of(spec, made), len(dataset.pictures)
+    space = disk.disk(workload, samples, made.checkpoints, made.kept, drawing.pictures, made.prompts)
+    written = scale(space.checkpoint.total, made.checkpoints, "bytes")
+    length = Length(workload, steps.total, samples, drawing, written)
+    costs = costs_of(spec, length, space, market, gpu or spec.machine.gpu)
     model = models.model_of(workload.family, workload.flavour)
     return Plan(
         preset=preset.name,
@@ -184,7 +189,7 @@ def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: 
     )
 
 
-def costs_of(spec: RunSpec, length: Length, made: Pictures, market: Market, gpu: str) -> Costs:
+def costs_of(spec: RunSpec, length: Length, space: Disk, market: Market, gpu: str) -> Costs:
     """What a run of that length takes, on machines with ``gpu`` and on others.
 
     Raises:
@@ -192,11 +197,10 @@ def costs_of(spec: RunSpec, length: Length, made: Pictures, market: Market, gpu:
     """
     at = None if gpu == CPU else gpus.gpu_named(market.catalogue, gpu)
     needed = memory.vram(length.workload, spec.machine.sharding)
-    drawn = length.drawing.pictures
     elsewhere = [one for one in market.catalogue.gpu if at is not None and one is not at]
     return Costs(
         memory=needed,
-        disk=disk.disk(length.workload, length.samples, made.checkpoints, made.kept, drawn, made.prompts),
+        disk=space,
         duration=length.on(at) if at else None,
         step_seconds=speed.step_seconds(length.workload, at) if at else None,
         machine=machines.machine_of(at, length, needed, market) if at else None,
@@ -226,7 +230,7 @@ def rates_of(spec: RunSpec, total_steps: int) -> Rates:
     is_on_record = spec.model.family == "sd3" and spec.model.flavour == "large" and spec.model.train == "lora"
     above = sum(rate > STABLE_RATE for rate in every[:-1]) / total_steps
     points = tuple((step, every[step]) for step in picks)
-    return Rates(scheduler, curve.returns(scheduler), above if is_on_record else None, points)
+    return Rates(spec.schedule.shape, scheduler, curve.returns(scheduler), above if is_on_record else None, points)
 
 
 def differences(steps: Steps, costs: Costs) -> Iterator[Difference]:

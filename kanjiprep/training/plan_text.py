@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Final
 
-from kanjiprep.training import curve_picture
+from kanjiprep.training import curve_picture, speed
 from kanjiprep.training.machines import Machine
 from kanjiprep.training.plan import STABLE_RATE, Costs, Difference, Plan
 from kanjiprep.training.provenance import Figure, scale
@@ -53,8 +53,15 @@ def lines(plan: Plan, rates: Sequence[float]) -> list[str]:
         _others(plan.costs),
         findings(plan.findings),
         sources.lines(),
+        _reasons(plan),
     )
     return [line for part in parts for line in part]
+
+
+def _reasons(plan: Plan) -> Iterator[str]:
+    """Why hours have the band they have."""
+    if plan.costs.duration is not None:
+        yield f"The band of the hours is that of the share of a GPU's peak: {speed.UTILISATION.source}."
 
 
 def findings(found: Sequence[Finding]) -> Iterator[str]:
@@ -123,6 +130,8 @@ def _rate(plan: Plan, rates: Sequence[float]) -> Iterator[str]:
     yield _row("rate", f"{told}; {rates[0]:.3g} at first, at most {max(rates):.3g}, {rates[-1]:.3g} at the end")
     for line in curve_picture.in_characters(rates):
         yield f"  {line}"
+    if (plan.rates.asked, scheduler.name) == ("cosine", "polynomial"):
+        yield _row("", "SimpleTuner has no cosine with a warmup: this falls straight, at most 0.11 of the peak away")
     if back:
         yield _row("", f"back at its peak {len(back)} times: at step {', '.join(f'{step:,}' for step in back[:6])}")
     if plan.rates.above_stable:

@@ -1,13 +1,11 @@
 """How long a run takes, from counted operations and a band of how much of a GPU's peak such work reaches.
 
 Forward operations agree with torch's FlopCounterMode on the real models to the last one; those of a training step
-within 1 % for SD3 and 13 % for SD 1.5. What is estimated is the utilisation. A step that was measured on the same
-GPU is preferred wherever there is one.
+within 1 % for SD3 and 13 % for SD 1.5. What is estimated is the utilisation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final, Literal
 
@@ -38,29 +36,13 @@ _BACKWARD_ATTENTION: Final = 2.5
 """Flash attention's backward pass is five products to the forward pass's two (arXiv 2205.14135)."""
 
 _DOWNLOAD_BYTES_S: Final = Figure(2e8, 5e7, 1e9, "bytes/s", "estimated", "Hub to a data centre; not measured")
+_WRITE_BYTES_S: Final = Figure(8e8, 2e8, 2e9, "bytes/s", "estimated", "one disk of a rented machine; not measured")
 _START_S: Final = Figure(180.0, 60.0, 480.0, "s", "estimated", "importing, loading and moving weights; not measured")
 _ENCODE_UTILISATION: Final = Figure(0.2, 0.08, 0.4, "of peak", "estimated", "convolutions and small batches; a guess")
 
 _VAE_FLOPS_PX: Final = {"encode": 4_132_096, "decode": 9_462_784}
 _VAE_ATTENTION: Final = 0.5
 """Operations of the VAE: a x px^2, and 0.5 x px^4 of its one attention; counted at 512 and 1024 px."""
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredStep:
-    """A step that somebody timed.
-
-    Attributes:
-        gpu: Name of the GPU.
-        workload: What was trained.
-        seconds: A step took.
-        source: Who timed it, and when.
-    """
-
-    gpu: str
-    workload: Workload
-    seconds: float
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +62,26 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A run, in hours: what comes once, the training, the pictures between, and all of it."""
+    """A run, in hours.
+
+    Attributes:
+        setup: Downloading and loading, once.
+        caches: Encoding pictures and captions, once.
+        training: All steps.
+        validation: Pictures between.
+        checkpoints: Writing them, while training waits.
+    """
 
     setup: Figure
     caches: Figure
     training: Figure
     validation: Figure
+    checkpoints: Figure
 
     @property
     def total(self) -> Figure:
         """Hours that are paid for."""
-        return total((getattr(self, one.name) for one in fields(self)), "h", "setup, caches, training and validation")
+        return total((getattr(self, one.name) for one in fields(self)), "h", "the sum of the parts of the run")
 
 
 def forward_flops(model: Model, resolution_px: int) -> int:
@@ -129,37 +120,17 @@ def utilisation(workload: Workload) -> Figure:
     return replace(UTILISATION, value=value, low=low)
 
 
-def step_seconds(workload: Workload, gpu: Gpu, measured: Sequence[MeasuredStep] = ()) -> Figure:
-    """What one optimizer step takes, in seconds.
-
-    Args:
-        workload: What is trained.
-        gpu: On what.
-        measured: Steps that were timed. The same workload on the same GPU is taken as it is; one that differs in
-            batch, rank, resolution and the like is scaled by operations.
+def step_seconds(workload: Workload, gpu: Gpu) -> Figure:
+    """What one optimizer step takes on ``gpu``, in seconds.
 
     Raises:
         UsageError: If the GPU has no bf16, or the model or a target module is unknown.
     """
-    near = [one for one in measured if one.gpu == gpu.name and _kind(one.workload) == _kind(workload)]
-    same = next((one for one in near if one.workload == workload), None)
-    if same is not None:
-        return exact(same.seconds, "s", "measured", same.source)
-    flops = step_flops(workload).value
-    if near:
-        return _scaled(near, flops)
-    seconds = _seconds(flops, gpu, utilisation(workload))
+    seconds = _seconds(step_flops(workload).value, gpu, utilisation(workload))
     return seconds if workload.gpus == 1 else _divided(seconds, _SCALING)
 
 
-def duration(
-    workload: Workload,
-    gpu: Gpu,
-    steps: int,
-    samples: int,
-    drawing: Drawing,
-    measured: Sequence[MeasuredStep] = (),
-) -> Duration:
+def duration(workload: Workload, gpu: Gpu, steps: int, samples: int, drawing: Drawing, written: Figure) -> Duration:
     """What a whole run takes.
 
     Args:
@@ -168,17 +139,17 @@ def duration(
         steps: Optimizer steps.
         samples: Pictures with captions, each encoded once before training.
         drawing: All validation pictures.
-        measured: Steps that were timed.
+        written: Bytes of all checkpoints.
 
     Raises:
         UsageError: As :func:`step_seconds`.
     """
-    step = step_seconds(workload, gpu, measured)
     return Duration(
         setup=setup_hours(workload),
         caches=cache_hours(workload, gpu, samples),
-        training=scale(step, steps / 3600, "h"),
+        training=scale(step_seconds(workload, gpu), steps / 3600, "h"),
         validation=validation_hours(workload, gpu, drawing),
+        checkpoints=scale(_divided(written, _WRITE_BYTES_S), 1 / 3600, "h", f"all their bytes at {_WRITE_BYTES_S}"),
     )
 
 
@@ -257,19 +228,3 @@ def _divided(figure: Figure, by: Figure) -> Figure:
     source = f"{figure.source}; at {by}"
     value, low, high = figure.value / by.value, figure.low / by.high, figure.high / by.low
     return Figure(value, low, high, "s", "estimated", source)
-
-
-def _kind(workload: Workload) -> tuple[object, ...]:
-    """What must be the same for a timed step to tell anything of another."""
-    return workload.family, workload.flavour, workload.train, workload.precision, workload.gpus
-
-
-def _scaled(near: Sequence[MeasuredStep], flops: float) -> Figure:
-    """The timed step whose operations are nearest, scaled; the further away, the wider the band."""
-    counts = {one: step_flops(one.workload).value for one in near}
-    best = min(near, key=lambda one: max(counts[one] / flops, flops / counts[one]))
-    ratio = flops / counts[best]
-    value = best.seconds * ratio
-    slack = min(0.5, 0.1 + 0.1 * (max(ratio, 1 / ratio) - 1))
-    source = f"scaled by operations from {best.seconds:g} s ({best.source})"
-    return Figure(value, value * (1 - slack), value * (1 + slack), "s", "estimated", source)
