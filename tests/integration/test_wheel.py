@@ -25,7 +25,13 @@ HEAVY = (
     "jinja2",
     "torch",
     "rich",
+    "uv",
+    "tomli_w",
+    "platformdirs",
 )
+
+
+USERS = "sd35-large-lora-lr1.05e-3"
 
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -52,10 +58,17 @@ def test_the_wheel_works_from_another_folder(tmp_path: Path) -> None:
         assert (tmp_path / caption / "休_kanji_04f11.png").is_file()
         assert "is fit to train on" in run(command, "check", caption, cwd=tmp_path).stderr
     assert "Usage: kanjiprep" in run(command, "--help", cwd=tmp_path).stdout
+    assert "tiny-cpu" in run(command, "presets", cwd=tmp_path).stdout
+    assert "32,070: 1,069 an epoch" in run(command, "plan", USERS, "--samples", 6413, cwd=tmp_path).stdout
+    assert "install SimpleTuner" in run(command, "setup-trainer", "--dry-run", "--where", "e", cwd=tmp_path).stderr
+    (shipped,) = (tmp_path / "env").glob("lib/python3*/site-packages/kanjiprep/training")
+    for name in ("trainer_lock.txt", "inside/check.py", "inside/words.py", "inside/shim/sitecustomize.py"):
+        assert (shipped / name).is_file()
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    for arguments in ((), ("--help",), ("build", "--help"), ("check", "--help"), ("--version",)):
+    commands = ("build", "check", "plan", "launch-simpletuner", "presets", "setup-trainer")
+    for arguments in ((), ("--help",), ("--version",), *((command, "--help") for command in commands)):
         code = (
             f"import sys; sys.argv = ['kanjiprep', *{arguments!r}]\n"
             "from kanjiprep.__main__ import main\n"
