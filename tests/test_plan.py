@@ -157,6 +157,13 @@ def test_buckets_that_fill_no_step_are_told_and_refused() -> None:
     assert [finding.rule for finding in plan.refusing(made.findings)] == ["bucket-too-small"]
 
 
+def test_checkpoints_that_outgrow_the_disk_are_told_where_it_is_known() -> None:
+    places = Places(Path("/runs/x"), Path("/tiny"))
+    small = plan.plan(presets.load(USERS), PUBLISHED, places, MARKET, free_disk_bytes=10**9)
+    rules = {finding.rule for finding in small.findings}
+    assert "disk-too-small" in rules - {finding.rule for finding in planned(USERS).findings}
+
+
 def test_rates_are_told_at_some_two_hundred_steps_with_both_ends() -> None:
     points = planned(USERS).rates.points
     assert len(points) == 201

@@ -60,10 +60,3 @@ def test_what_a_kill_left_is_swept_away(tmp_path: Path, dataset: Dataset) -> Non
     (tmp_path / ".mine.preparing" / "config").mkdir(parents=True)
     run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
     assert not (tmp_path / ".mine.preparing").exists()
-
-
-def test_checkpoints_are_found_by_their_steps(tmp_path: Path) -> None:
-    for name in ("checkpoint-600", "checkpoint-90", "checkpoint-90-tmp", "other"):
-        (tmp_path / "output" / name).mkdir(parents=True)
-    assert run_folder.checkpoints(tmp_path) == (90, 600)
-    assert run_folder.checkpoints(tmp_path / "gone") == ()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from kanjiprep.progress import Progress
 from kanjiprep.spec import SpecError
-from kanjiprep.training import configs, deep_check, machines, pictures, plan, run_folder, schedule, tiny_model
+from kanjiprep.training import configs, deep_check, gpus, plan, run_folder, tiny_model
 from kanjiprep.training import trainer as trainers
-from kanjiprep.training.configs import Places, RenderedConfig
-from kanjiprep.training.disk import Disk, disk
+from kanjiprep.training.configs import Places
+from kanjiprep.training.machines import Market
 from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.presets import Preset
-from kanjiprep.training.rules import Context, Finding
+from kanjiprep.training.rules import Finding
 from kanjiprep.training.run_spec import CPU
 from kanjiprep.training.schedule import Steps
 from kanjiprep.training.trainer import Trainer
@@ -82,11 +82,9 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     """
     preset, places, trainer = request.preset, request.places, request.trainer
     run_folder.refuse_begun(places.run)
-    buckets = pictures.buckets(request.dataset.pictures, preset.spec.training.resolution_px)
-    steps = schedule.count(preset.spec, buckets)
-    rendered = configs.render(preset.spec, steps, preset.prompts, places, preset.templates)
-    found = _judge(request, rendered, steps)
-    _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(found)])
+    planned = plan.plan(preset, request.dataset, places, Market(gpus.load()), free_disk_bytes=_free_bytes(places.run))
+    _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(planned.findings)])
+    rendered = configs.render(preset.spec, planned.steps, preset.prompts, places, preset.templates)
     progress("ask the trainer", 0, 1)
     if preset.spec.model.flavour == "tiny" and not preset.spec.model.path:
         tiny_model.make(trainer, places.tiny_model)
@@ -102,26 +100,17 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
         preset=preset.name,
         dataset=request.dataset.folder,
         digest=request.dataset.digest,
-        steps=steps,
-        findings=found,
+        steps=planned.steps,
+        findings=planned.findings,
         trainer=checked.version,
         command=tuple(trainers.command(trainer, preset.spec.machine.gpus)),
         environment=environment,
     )
 
 
-def _judge(request: LaunchRequest, rendered: RenderedConfig, steps: Steps) -> tuple[Finding, ...]:
-    spec, run = request.preset.spec, request.places.run
-    nearest = next(folder for folder in (run, *run.parents) if folder.exists())
-    place = Context(free_disk_bytes=shutil.disk_usage(nearest).free, output_checkpoints=run_folder.checkpoints(run))
-    return plan.judge(rendered, request.dataset, steps, spec, _space(request, rendered, steps), None, place)
-
-
-def _space(request: LaunchRequest, rendered: RenderedConfig, steps: Steps) -> Disk:
-    made = plan.pictures_of(rendered, steps)
-    samples = len(request.dataset.pictures)
-    workload = machines.workload_of(request.preset.spec)
-    return disk(workload, samples, made.checkpoints, made.kept, made.rounds * made.prompts, made.prompts)
+def _free_bytes(folder: Path) -> int:
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(nearest).free
 
 
 def _refuse(where: str, problems: Sequence[str]) -> None:

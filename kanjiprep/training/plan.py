@@ -146,7 +146,14 @@ class Plan:
     findings: tuple[Finding, ...]
 
 
-def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: str | None = None) -> Plan:
+def plan(
+    preset: Preset,
+    dataset: Dataset,
+    places: Places,
+    market: Market,
+    gpu: str | None = None,
+    free_disk_bytes: int | None = None,
+) -> Plan:
     """The plan of ``preset`` on ``dataset``.
 
     Args:
@@ -155,6 +162,7 @@ def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: 
         places: Where the run would be.
         market: GPUs and prices.
         gpu: Another GPU than the spec names.
+        free_disk_bytes: Where the run would be; None if that is another machine.
 
     Raises:
         UsageError: If there is no such GPU, or it cannot train in bf16.
@@ -185,7 +193,7 @@ def plan(preset: Preset, dataset: Dataset, places: Places, market: Market, gpu: 
         model_parameters=model.parameters,
         trained_parameters=models.trained_parameters(workload),
         costs=costs,
-        findings=judge(rendered, dataset, steps, spec, costs.disk, costs.duration),
+        findings=judge(rendered, dataset, steps, spec, costs.disk, costs.duration, free_disk_bytes),
     )
 
 
@@ -250,7 +258,7 @@ def judge(
     spec: RunSpec,
     space: Disk,
     duration: Duration | None,
-    further: Context | None = None,
+    free_disk_bytes: int | None,
 ) -> tuple[Finding, ...]:
     """What the rules find in the rendered files, with all that is known beside them.
 
@@ -261,10 +269,9 @@ def judge(
         spec: What was asked for.
         space: What it takes of the disk.
         duration: Its hours, where they are known.
-        further: Facts of the place: free disk, earlier checkpoints.
+        free_disk_bytes: Where the run would be, if that is this machine.
     """
     clip, t5 = pictures.over_window(dataset)
-    place = further or Context()
     context = Context(
         samples=len(dataset.pictures),
         bucket_sizes=pictures.buckets(dataset.pictures, spec.training.resolution_px),
@@ -273,11 +280,9 @@ def judge(
         gpus=spec.machine.gpus,
         total_steps=steps.total,
         checkpoint_bytes=round(space.checkpoint.total.value),
-        free_disk_bytes=place.free_disk_bytes,
+        free_disk_bytes=free_disk_bytes,
         training_s=duration.training.value * 3600 if duration else None,
         validation_s=duration.validation.value * 3600 if duration else None,
-        output_checkpoints=place.output_checkpoints,
-        previous=place.previous,
     )
     return rules.judge(Subject(rendered.config, rendered.backends, context))
 

@@ -67,12 +67,6 @@ def refuse_begun(run: Path) -> None:
         )
 
 
-def checkpoints(run: Path) -> tuple[int, ...]:
-    """The steps of the checkpoints in a run's output folder, ascending."""
-    found = (run / "output").glob("checkpoint-*")
-    return tuple(sorted(int(path.name[11:]) for path in found if path.name[11:].isdecimal()))
-
-
 def _link(folder: Path, dataset: Dataset) -> None:
     folder.mkdir()
     for picture in dataset.pictures:
