@@ -73,7 +73,7 @@ def deleted(subject: Subject) -> Iterator[Hit]:
 
 @rule(
     "disk-too-small",
-    "error",
+    "warning",
     "More checkpoints than the disk holds",
     why="A full disk ends the run while it saves; the oldest checkpoint goes only after the new one is written.",
     fix="Lower checkpoints_total_limit, raise checkpoint_step_interval, or take a larger disk.",
