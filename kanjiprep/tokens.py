@@ -9,8 +9,12 @@ from typing import Final
 
 CLIP_LIMIT: Final = 77
 """What CLIP's text encoders see of a caption, begin and end tokens included."""
+CLIP_SLACK: Final = 22
+"""The most by which ``clip_tokens`` was seen too high."""
 T5_LIMIT: Final = 256
 """What SD3's T5 sees of a caption in the usual setting, end token included."""
+T5_CUT: Final = 154
+"""What SimpleTuner lets it see, whatever is asked. Source: models/sd3/model.py, check_user_config."""
 
 CLIP_COUNTED: Final = (
     "estimate: a word one token for every 4 letters begun, a digit one, other characters their bytes"

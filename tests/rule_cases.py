@@ -202,6 +202,12 @@ CASES: Final[Mapping[str, Case]] = {
     "rate-above-documented": Case(
         but(learning_rate=0.00105), "learning_rate", "1.05 times", but(optimizer="prodigy", learning_rate=1.0)
     ),
+    "full-rate-above-documented": Case(
+        but(model_type="full", learning_rate=1e-5),
+        "learning_rate",
+        "10 times",
+        but(model_type="full", learning_rate=1e-6),
+    ),
     "rate-above-stable": Case(but(learning_rate=0.00095), "learning_rate", "9.5 times", but(learning_rate=0.00105)),
     "flow-shift-by-default": Case(but("flow_schedule_shift"), "flow_schedule_shift", "shift of 3"),
     "seed-not-fixed": Case(but(seed=0), "seed", "time of day"),
@@ -424,7 +430,7 @@ CASES: Final[Mapping[str, Case]] = {
     "disk-too-small": Case(
         known(checkpoint_bytes=4 * 2**30, free_disk_bytes=100 * 2**30),
         "checkpoints_total_limit",
-        "30 checkpoints of 4.0 GiB need 120.0 GiB, and 100.0 GiB are free",
+        "need 120.0 GiB, and 100.0 GiB are free",
         known(but(checkpoints_total_limit=24), checkpoint_bytes=4 * 2**30, free_disk_bytes=100 * 2**30),
     ),
     "tensorboard-crashes": Case(

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kanjiprep.training import disk, models
+from kanjiprep.training.disk import Pictures
 from kanjiprep.training.models import Workload
 
 TINY = Workload(flavour="tiny", rank=64, batch=6, resolution_px=256)
@@ -49,13 +50,13 @@ def test_a_checkpoint_of_the_original_work() -> None:
 
 
 def test_only_kept_checkpoints_count_and_the_one_being_written() -> None:
-    few, many = (disk.disk(TINY, SAMPLES, written, 5, 0, 0) for written in (3, 30))
+    few, many = (disk.disk(TINY, SAMPLES, Pictures(1, written, 5, 1, 0, 0)) for written in (3, 30))
     assert few.checkpoints.value == pytest.approx(3 * few.checkpoint.total.value)
     assert many.checkpoints.value == pytest.approx(6 * many.checkpoint.total.value)
 
 
 def test_all_parts_count() -> None:
-    all_of_it = disk.disk(Workload(rank=768, batch=6, validation_px=1024), 6_413, 30, 5, 120, 4)
+    all_of_it = disk.disk(Workload(rank=768, batch=6, validation_px=1024), 6_413, Pictures(1, 30, 5, 1, 30, 4))
     parts = ("checkpoints", "result", "text_cache", "latent_cache", "pictures", "download")
     assert all_of_it.total.value == pytest.approx(sum(getattr(all_of_it, name).value for name in parts))
     assert all(getattr(all_of_it, name).value > 0 for name in parts)
@@ -63,8 +64,17 @@ def test_all_parts_count() -> None:
 
 
 def test_full_fine_tuning_ends_with_a_pipeline() -> None:
-    full = disk.disk(Workload(train="full"), 6_413, 3, 1, 0, 0)
+    full = disk.disk(Workload(train="full"), 6_413, Pictures(1, 3, 1, 1, 0, 0))
     assert full.result.value > full.download.value > full.checkpoint.weights.value > 16e9
+
+
+def test_sharding_makes_checkpoints_larger() -> None:
+    full = Workload(train="full", gpus=8)
+    alone, zero2, sharded = (
+        disk.checkpoint(full, 6_413, 0, sharding).optimizer.value for sharding in ("none", "zero2", "full")
+    )
+    assert zero2 == pytest.approx(12 * 8.0566e9, rel=0.001)
+    assert alone < sharded < zero2
 
 
 def test_sd15_has_small_caches() -> None:

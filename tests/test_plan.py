@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kanjiprep.errors import UsageError
-from kanjiprep.training import configs, gpus, pictures, plan, plan_text, presets, schedule
+from kanjiprep.training import configs, gpus, pictures, plan, plan_text, presets, provenance, schedule
 from kanjiprep.training import curve as curves
 from kanjiprep.training.configs import Places
 from kanjiprep.training.machines import Market
@@ -107,14 +106,14 @@ def test_gpus_without_bf16_are_told_but_not_timed() -> None:
 
 
 def test_a_live_price_wins_over_the_tables() -> None:
-    live = Prices(
-        "2026-11-25T12:00:00+00:00", {"gpu_1x_a100_sxm4": LivePrice("gpu_1x_a100_sxm4", 2.5, 1, "A100", ())}
-    )
+    live = Prices("2026-11-25T12:00:00+00:00", {"gpu_1x_a100_sxm4": LivePrice("gpu_1x_a100_sxm4", 2.5, ())})
     made = planned(USERS, market=Market(gpus.load(), live))
     assert made.costs.machine is not None
     assert made.costs.machine.usd_per_hour is not None
     assert made.costs.machine.usd_per_hour.value == 2.5
     assert "Lambda's API, read 2026-11-25" in told(made)
+    assert "to rent now: nowhere" in told(made)
+    assert all(one.usd is None for one in made.costs.others), "Lambda no longer has them"
 
 
 def test_why_there_is_no_live_price_is_told() -> None:
@@ -159,9 +158,25 @@ def test_buckets_that_fill_no_step_are_told_and_refused() -> None:
 
 def test_checkpoints_that_outgrow_the_disk_are_told_where_it_is_known() -> None:
     places = Places(Path("/runs/x"), Path("/tiny"))
-    small = plan.plan(presets.load(USERS), PUBLISHED, places, MARKET, free_disk_bytes=10**9)
+    small = plan.plan(presets.load(USERS), PUBLISHED, places, MARKET, place=plan.Place(10**9))
     rules = {finding.rule for finding in small.findings}
     assert "disk-too-small" in rules - {finding.rule for finding in planned(USERS).findings}
+
+
+def test_resuming_with_another_rate_is_told() -> None:
+    earlier = plan.Place(
+        None, (600, 1200), {"learning_rate": 9.5e-4, "lr_scheduler": "cosine", "lr_warmup_steps": 3600}
+    )
+    again = plan.plan(presets.load(USERS), PUBLISHED, Places(Path("/runs/x"), Path("/t")), MARKET, place=earlier)
+    assert "resume-keeps-old-rate" in {finding.rule for finding in again.findings}
+    assert "resume-keeps-old-rate" not in {finding.rule for finding in planned(USERS).findings}
+
+
+def test_the_disk_of_the_rented_machine_counts() -> None:
+    made = planned(USERS, "lora.rank=2000")
+    assert made.costs.machine is not None
+    assert made.costs.machine.disk_gib == 512
+    assert "disk-too-small" in {finding.rule for finding in made.findings}
 
 
 def test_rates_are_told_at_some_two_hundred_steps_with_both_ends() -> None:
@@ -175,7 +190,7 @@ def test_checkpoints_and_pictures_are_counted_from_the_rendered_files() -> None:
     steps = schedule.count(preset.spec, {"1.0": 6413})
     rendered = configs.render(preset.spec, steps, preset.prompts, Places(Path("r"), Path("t")), preset.templates)
     made = plan.pictures_of(rendered, steps)
-    assert (made.checkpoints, made.kept, made.rounds, made.prompts) == (math.ceil(32_070 / 600), 54, 54, 1)
+    assert (made.checkpoints, made.kept, made.rounds, made.prompts) == (53, 53, 53, 1)
 
 
 def test_sources_are_numbered_once() -> None:
@@ -191,4 +206,4 @@ def test_sources_are_numbered_once() -> None:
     [(0, "0"), (58.64, "58.6"), (1234.5, "1,230"), (0.00912, "0.0091"), (9.999, "10.00"), (36_000, "36,000")],
 )
 def test_numbers_have_three_digits_that_count(number: float, text: str) -> None:
-    assert plan_text.short(number) == text
+    assert provenance.short(number) == text

@@ -29,7 +29,7 @@ def test_a_key_that_is_none_is_not_sent_and_not_repeated(key: str) -> None:
 
 
 def test_a_live_price_says_when_it_was_read() -> None:
-    one = LivePrice("gpu_1x_a100_sxm4", 1.99, 1, "A100 (40 GB SXM4)", ("us-east-1",))
+    one = LivePrice("gpu_1x_a100_sxm4", 1.99, ("us-east-1",))
     read = Prices("2026-11-25T15:00:00+00:00", {one.name: one})
     assert (
         str(prices.live_price(read, one.name))

@@ -7,7 +7,7 @@ def test_a_figure_says_value_band_and_origin() -> None:
     figure = within(18.3, 0.1, "GiB", "estimated", "a formula")
     assert str(figure) == "18.3 GiB (16.5 to 20.1), estimated: a formula"
     assert str(exact(0.0, "GiB", "computed", "nothing")) == "0 GiB, computed: nothing"
-    assert str(exact(1234567, "bytes", "computed", "x")) == "1,234,567 bytes, computed: x"
+    assert str(exact(1234567, "bytes", "computed", "x")) == "1,230,000 bytes, computed: x"
 
 
 def test_a_sum_is_no_surer_than_its_least_sure_part() -> None:

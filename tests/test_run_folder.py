@@ -56,7 +56,56 @@ def test_nothing_half_written_stays_behind(tmp_path: Path, dataset: Dataset) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
-def test_what_a_kill_left_is_swept_away(tmp_path: Path, dataset: Dataset) -> None:
-    (tmp_path / ".mine.preparing" / "config").mkdir(parents=True)
-    run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
-    assert not (tmp_path / ".mine.preparing").exists()
+def test_an_earlier_run_is_known_by_its_checkpoints_and_config(tmp_path: Path, dataset: Dataset) -> None:
+    run = tmp_path / "mine"
+    assert run_folder.earlier(run) == ((), None)
+    run_folder.write(run, TINY, rendered(run), dataset)
+    for name in ("checkpoint-600", "checkpoint-90", "checkpoint-90-tmp", "other"):
+        (run / "output" / name).mkdir(parents=True)
+    steps, config = run_folder.earlier(run)
+    assert steps == (90, 600)
+    assert config is not None
+    assert config["learning_rate"] == 1e-4
+    (run / "config" / "config.json").write_text("[]", "utf-8")
+    assert run_folder.earlier(run) == ((90, 600), None)
+
+
+def test_templates_of_the_presets_own_travel_with_the_run(tmp_path: Path, dataset: Dataset) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "run.toml").write_bytes(presets.to_toml(TINY.resolved_spec()))
+    (folder / "prompts.json.j2").write_text('{"mine": {{ run_name | tojson }}}', "utf-8")
+    own = presets.load(str(folder))
+    run = tmp_path / "mine"
+    run_folder.write(run, own, rendered(run, own), dataset)
+    again = presets.load(str(run))
+    assert rendered(run, again).prompts == {"mine": "mine"}
+    assert again.own_templates() == own.own_templates()
+    run_folder.write(run, again, rendered(run, again), dataset)
+
+
+def test_what_a_kill_left_is_swept_away_and_what_is_at_work_is_not(tmp_path: Path, dataset: Dataset) -> None:
+    killed, working = (tmp_path / f".mine.{word}.preparing" for word in ("killed", "working"))
+    for folder in (killed, working):
+        (folder / "mine").mkdir(parents=True)
+    with run_folder._held(working):
+        run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [working.name, "dataset", "mine"]
+
+
+def test_a_run_that_begins_in_the_last_moment_is_put_back(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "mine"
+    run_folder.write(run, TINY, rendered(run), dataset)
+    link = run_folder._link
+
+    def begin(folder: Path, whole: Dataset) -> None:
+        link(folder, whole)
+        (run / "output").mkdir()
+
+    monkeypatch.setattr(run_folder, "_link", begin)
+    with pytest.raises(UsageError, match="holds more than a rendering: output"):
+        run_folder.write(run, TINY, rendered(run), dataset)
+    assert (run / "output").is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "mine"]

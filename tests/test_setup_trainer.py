@@ -9,25 +9,25 @@ import pytest
 
 from kanjiprep.errors import TrainerError
 from kanjiprep.training import setup_plan, setup_trainer
-from kanjiprep.training.setup_plan import LOCK, Machine, SetupPlan, SetupRequest
+from kanjiprep.training.setup_plan import LOCK, Host, SetupPlan, SetupRequest
 
 WHERE: Final = Path("/home/me/simpletuner")
 PYTHON: Final = Path("/usr/bin/python3.12")
-BARE: Final = Machine(driver=None, free_gib=100.0, python=PYTHON)
+BARE: Final = Host(driver=None, free_gib=100.0, python=PYTHON)
 MODERN: Final = dataclasses.replace(BARE, driver="580.105.08")
 
 
-def plan(machine: Machine, accelerator: Any = "auto") -> SetupPlan:
-    return setup_plan.plan_setup(SetupRequest(WHERE, accelerator), machine)
+def plan(host: Host, accelerator: Any = "auto") -> SetupPlan:
+    return setup_plan.plan_setup(SetupRequest(WHERE, accelerator), host)
 
 
 @pytest.mark.parametrize(
-    ("machine", "accelerator", "extra"),
+    ("host", "accelerator", "extra"),
     [(BARE, "auto", "cpu"), (BARE, "cpu", "cpu"), (MODERN, "auto", "cuda13"), (MODERN, "cuda", "cuda13"),
      (MODERN, "cpu", "cpu")],
 )  # fmt: skip
-def test_what_is_installed_follows_the_machine_and_the_wish(machine: Machine, accelerator: str, extra: str) -> None:
-    assert plan(machine, accelerator).extra == extra
+def test_what_is_installed_follows_the_machine_and_the_wish(host: Host, accelerator: str, extra: str) -> None:
+    assert plan(host, accelerator).extra == extra
 
 
 @pytest.mark.parametrize("accelerator", ["auto", "cuda"])

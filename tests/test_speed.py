@@ -64,7 +64,7 @@ def test_a_step_is_a_band_with_its_reason() -> None:
     step = speed.step_seconds(LARGE, gpu())
     assert step.low < step.value < step.high == pytest.approx(2 * step.low)
     assert (step.unit, step.how) == ("s", "estimated")
-    assert step.source == "operations at 0.25 to 0.5 of 312 TFLOP/s"
+    assert step.source.startswith("operations at 0.25 to 0.5 of 312 TFLOP/s (NVIDIA A100 datasheet")
     assert "H100 in 11.6 s" in speed.UTILISATION.source
 
 

@@ -110,14 +110,15 @@ def plan(
     Lambda's own if LAMBDA_API_KEY is set.
     """
     from kanjiprep.training import curve as curves
-    from kanjiprep.training import curve_picture, plan_text
+    from kanjiprep.training import curve_picture, plan_text, run_folder
     from kanjiprep.training import plan as planning
     from kanjiprep.training import presets as shelf
     from kanjiprep.training.pictures import nominal
 
     found = shelf.load(preset, settings)
     whole = nominal(samples, found.spec.training.resolution_px) if samples else _dataset(dataset, as_json)
-    made = planning.plan(found, whole, _places(found.name), _market(), gpu)
+    places, market = _places(found.name), _market()
+    made = planning.plan(found, whole, places, market, gpu, planning.Place(None, *run_folder.earlier(places.run)))
     rates = curves.rates(made.rates.scheduler)
     if curve is not None:
         curve_picture.write(curve, rates, f"{made.preset}: learning rate by step")
@@ -205,7 +206,9 @@ Examples:
   kanjiprep setup-trainer --accelerator cuda""",
 )
 @click.option(
-    "--where", type=click.Path(path_type=Path), help="Folder of the environment.  [default: in the user's cache]"
+    "--where",
+    type=click.Path(path_type=Path),
+    help="Folder of the environment.  [default: among the user's data]",
 )
 @click.option(
     "--accelerator",

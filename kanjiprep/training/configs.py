@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -136,7 +135,7 @@ def values(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places) -> dic
         **places.paths(),
         "total_steps": steps.total,
         "checkpoint_every_steps": every,
-        "checkpoints_kept": spec.checkpoints.keep or math.ceil(steps.total / every) + 1,
+        "checkpoints_kept": spec.checkpoints.keep or steps.total // every + 1,
         "validation_every_steps": spec.validation.every_steps or every,
         "sharding": spec.machine.sharding,
         "tracker": spec.tracker.service,

@@ -78,6 +78,7 @@ def write(path: Path, rates: Sequence[float], title: str) -> None:
         aside.write_bytes(picture)
         aside.rename(path)
     except OSError as error:
+        aside.unlink(missing_ok=True)
         raise UsageError(f"cannot be written: {os_reason(error)}", str(path), "give another path") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from kanjiprep.training import memory, models
+from kanjiprep.training.memory import Sharding
 from kanjiprep.training.models import Model, Workload
 from kanjiprep.training.provenance import Figure, exact, scale, total
 
@@ -26,6 +27,27 @@ _LATENT_SHARE: Final = (0.94, 0.85, 1.0)
 _PICTURE_BYTES_PX: Final = (0.7, 0.05, 3.0)
 """A PNG's bytes a pixel: black strokes on white to noise; a guess between known ends."""
 _SEEN: Final = "sizes that SimpleTuner 4.10.1 wrote with the tiny SD3"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Checkpoints and validation pictures of the run.
+
+    Attributes:
+        checkpoint_every_steps: From one checkpoint to the next.
+        checkpoints: Written in all.
+        kept: At once, at most.
+        validation_every_steps: From one validation to the next.
+        rounds: Validations in all.
+        prompts: Pictures a round.
+    """
+
+    checkpoint_every_steps: int
+    checkpoints: int
+    kept: int
+    validation_every_steps: int
+    rounds: int
+    prompts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +93,33 @@ class Disk:
         return total(parts, "bytes", "checkpoints, result, caches, pictures and model")
 
 
-def disk(workload: Workload, samples: int, written: int, kept: int, pictures: int, pictures_a_round: int) -> Disk:
+def disk(workload: Workload, samples: int, made: Pictures, sharding: Sharding = "none") -> Disk:
     """What a run takes of the disk.
 
     Args:
         workload: What is trained.
         samples: Pictures with a caption each.
-        written: Checkpoints that the run writes in all.
-        kept: How many are kept at once (SimpleTuner's ``checkpoints_total_limit``).
-        pictures: Validation pictures in all.
-        pictures_a_round: Of these with each checkpoint, which keeps a copy.
+        made: Checkpoints and validation pictures.
+        sharding: As ``memory.vram`` takes it.
 
     Raises:
         UsageError: If the model or a target module is unknown.
     """
     model = models.model_of(workload.family, workload.flavour)
-    one = checkpoint(workload, samples, pictures_a_round)
+    one = checkpoint(workload, samples, made.prompts, sharding)
+    at_once = min(made.checkpoints, made.kept + 1)
     return Disk(
         checkpoint=one,
-        checkpoints=scale(one.total, min(written, kept + 1), "bytes", "as many as are kept, and one being written"),
+        checkpoints=scale(one.total, at_once, "bytes", "as many as are kept, and one being written"),
         result=_result(model, workload, one.weights),
         text_cache=text_cache_bytes(model, samples),
         latent_cache=latent_cache_bytes(model, workload.resolution_px, samples),
-        pictures=_pictures(workload.validation_px, pictures),
+        pictures=_pictures(workload.validation_px, made.rounds * made.prompts),
         download=models.download_bytes(model),
     )
 
 
-def checkpoint(workload: Workload, samples: int, pictures: int) -> Checkpoint:
+def checkpoint(workload: Workload, samples: int, pictures: int, sharding: Sharding = "none") -> Checkpoint:
     """The files of one checkpoint.
 
     Raises:
@@ -109,7 +130,7 @@ def checkpoint(workload: Workload, samples: int, pictures: int) -> Checkpoint:
     tensors = _tensors(model, workload)
     buffers = model.buffer_values if workload.train == "full" else 0
     weights = 2 * (trained + buffers) + _HEADER_BYTES[0] + _HEADER_BYTES[1] * tensors
-    states = scale(memory.state_bytes(workload.optimizer), trained, "bytes")
+    states = scale(memory.state_bytes(workload.optimizer, sharding), trained, "bytes")
     own = exact(_STATE_BYTES * tensors, "bytes", "measured", _SEEN)
     few = _REST_BYTES[0] * workload.gpus + _REST_BYTES[1] * samples
     rest = (exact(few, "bytes", "measured", _SEEN), _pictures(workload.validation_px, pictures))

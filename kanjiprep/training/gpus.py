@@ -45,12 +45,14 @@ class Instance:
         gpu: Name of its GPU here.
         gpus: How many.
         usd_per_hour: Of the whole machine, on the day of the table; None if it was not read.
+        disk_gib: Of its own disk; None if it was not read.
     """
 
     name: str
     gpu: str
     gpus: Annotated[int, Bounds(least=1)] = 1
     usd_per_hour: Annotated[float, Bounds(above=0)] | None = None
+    disk_gib: Annotated[float, Bounds(above=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +101,6 @@ def gpu_named(catalogue: Catalogue, name: str) -> Gpu:
     if name not in known:
         remedy = f"use one of {', '.join(known)}"
         raise UsageError(f"no GPU is called {name!r}{did_you_mean(name, known)}", "", remedy)
-    return known[name]
-
-
-def instance_named(catalogue: Catalogue, name: str) -> Instance:
-    """The machine that Lambda calls ``name``.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    known = {instance.name: instance for instance in catalogue.instance}
-    if name not in known:
-        remedy = f"use one of {', '.join(known)}"
-        raise UsageError(f"no instance type is called {name!r}{did_you_mean(name, known)}", "", remedy)
     return known[name]
 
 

@@ -15,6 +15,7 @@ from kanjiprep.training import trainer as trainers
 from kanjiprep.training.configs import Places
 from kanjiprep.training.machines import Market
 from kanjiprep.training.pictures import Dataset
+from kanjiprep.training.plan import Place
 from kanjiprep.training.presets import Preset
 from kanjiprep.training.rules import Finding
 from kanjiprep.training.run_spec import CPU
@@ -68,8 +69,9 @@ class Prepared:
     @property
     def line(self) -> str:
         """The command as one line of a shell."""
-        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return f"cd {shlex.quote(str(self.run))} && env {' '.join(variables)} {shlex.join(self.command)}"
+        unset = [word for name in sorted(trainers.MISLEADING) for word in ("-u", name)]
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        return f"cd {shlex.quote(str(self.run))} && {shlex.join(['env', *unset, *variables, *self.command])}"
 
 
 def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
@@ -82,15 +84,16 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     """
     preset, places, trainer = request.preset, request.places, request.trainer
     run_folder.refuse_begun(places.run)
-    planned = plan.plan(preset, request.dataset, places, Market(gpus.load()), free_disk_bytes=_free_bytes(places.run))
+    here = Place(_free_bytes(places.run))
+    planned = plan.plan(preset, request.dataset, places, Market(gpus.load()), place=here)
     _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(planned.findings)])
     rendered = configs.render(preset.spec, planned.steps, preset.prompts, places, preset.templates)
     progress("ask the trainer", 0, 1)
-    if preset.spec.model.flavour == "tiny" and not preset.spec.model.path:
-        tiny_model.make(trainer, places.tiny_model)
     checked = deep_check.check(trainer, rendered.config, rendered.backends)
     _refuse(f"SimpleTuner {checked.version}", [str(problem) for problem in checked.problems])
     progress("ask the trainer", 1, 1)
+    if preset.spec.model.flavour == "tiny" and not preset.spec.model.path:
+        tiny_model.make(trainer, places.tiny_model)
     run_folder.write(places.run, preset, rendered, request.dataset)
     config = places.run / run_folder.CONFIG
     on_gpu = preset.spec.machine.gpu != CPU

@@ -26,6 +26,8 @@ class Machine:
         memory_gib: What a program can have of one.
         verdict: ``fits``, ``tight``, ``does not fit``, or why it is out of the question.
         instance: What Lambda calls such a machine; empty if it has none.
+        disk_gib: Of that machine; None if it is not known.
+        regions: Where Lambda has one to rent at this minute; None if it was not asked.
         usd_per_hour: None if no price is known.
         hours: Of the whole run.
         usd: Of the whole run.
@@ -37,6 +39,8 @@ class Machine:
     memory_gib: float
     verdict: str
     instance: str
+    disk_gib: float | None
+    regions: tuple[str, ...] | None
     usd_per_hour: Figure | None
     hours: Figure | None
     usd: Figure | None
@@ -55,9 +59,17 @@ class Market:
     live: Prices | NoPrices | None = None
 
     def price(self, instance: Instance) -> Figure | None:
-        """What ``instance`` costs an hour: now if that is known, else on the day of the table."""
-        now = prices.live_price(self.live, instance.name) if isinstance(self.live, Prices) else None
-        return now or gpus.table_price(self.catalogue, instance)
+        """What ``instance`` costs an hour: now if Lambda was asked, else on the day of the table."""
+        if isinstance(self.live, Prices):
+            return prices.live_price(self.live, instance.name)
+        return gpus.table_price(self.catalogue, instance)
+
+    def regions(self, instance: Instance) -> tuple[str, ...] | None:
+        """Where there is such a machine now; None if Lambda was not asked."""
+        if not isinstance(self.live, Prices):
+            return None
+        known = self.live.by_name.get(instance.name)
+        return known.regions if known else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,8 @@ def machine_of(gpu: Gpu, length: Length, needed: Memory, market: Market) -> Mach
         memory_gib=gpu.memory_gib,
         verdict=memory.fits(needed, gpu) if hours else "no bf16",
         instance=instance.name if instance else "",
+        disk_gib=instance.disk_gib if instance else None,
+        regions=market.regions(instance) if instance else None,
         usd_per_hour=price,
         hours=hours,
         usd=usd_of(hours, price),

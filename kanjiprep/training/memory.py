@@ -34,6 +34,9 @@ OVERHEAD_GIB: Final = Figure(
 _COUNTED: Final = "formula fitted to a count of live tensors on the meta device, worst error 1.8 %"
 _GUIDE: Final = "nothing of the training's memory reused, as two totals of Stability's guide suggest"
 
+_IN_FP32: Final = "in fp32, to which accelerate's FSDP lifts what is trained"
+"""Source: accelerate 1.15.0 utils/fsdp_utils.py, fsdp2_prepare_model under mixed precision."""
+
 _WEIGHT_BYTES: Final = {"bf16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
 """Of one weight; nf4 adds a 4-byte scale for each 64."""
 
@@ -155,8 +158,8 @@ def vram(workload: Workload, sharding: Sharding = "none") -> Memory:
     is_lora = workload.train == "lora"
     return Memory(
         base=_base(model, workload, sharding),
-        adapter=_numbers(2 * trained * is_lora, "bf16, as saved by SimpleTuner 4.10.1"),
-        gradients=_gradients(trained, workload.gpus, parts),
+        adapter=_numbers(2 * trained * is_lora, "numbers x 2 bytes (bf16), as saved by SimpleTuner 4.10.1"),
+        gradients=_gradients(trained, workload.gpus, parts, sharding),
         optimizer=_optimizer(workload.optimizer, trained, parts, sharding),
         activations=_with_band(activation_bytes(workload)),
         overhead=OVERHEAD_GIB,
@@ -180,8 +183,14 @@ def fits(memory: Memory, gpu: Gpu) -> Verdict:
     return "tight" if memory.peak.low <= gpu.memory_gib else "does not fit"
 
 
-def state_bytes(optimizer: str) -> Figure:
-    """Bytes that ``optimizer`` keeps for each number that it moves."""
+def state_bytes(optimizer: str, sharding: Sharding = "none") -> Figure:
+    """Bytes that ``optimizer`` keeps for each number that it moves, over all GPUs together."""
+    if sharding == "zero2":
+        return exact(
+            12.0, "bytes", "published", "fp32 weights and two moments, split (ZeRO, arXiv 1910.02054, K = 12)"
+        )
+    if sharding == "full":
+        return Figure(8.0, 4.0, 12.0, "bytes", "estimated", f"two moments {_IN_FP32}")
     if optimizer in _STATE_BYTES:
         seen = "the optimizer objects of SimpleTuner 4.10.1 on bf16"
         return exact(_STATE_BYTES[optimizer], "bytes", "measured", seen)
@@ -197,23 +206,25 @@ def _base(model: Model, workload: Workload, sharding: Sharding) -> Figure:
     if sharding != "full" or workload.gpus == 1:
         return exact(held, "GiB", "computed", "parameters x 2 bytes")
     gathered = 2 * 2 * model.parameters / model.blocks / GIB
-    return within(held / workload.gpus + gathered, 0.1, "GiB", "estimated", "a share, and two blocks gathered")
+    share = 4 * model.parameters / workload.gpus / GIB
+    return within(share + gathered, 0.1, "GiB", "estimated", f"a share {_IN_FP32}, and two blocks gathered in bf16")
 
 
-def _gradients(trained: int, gpus: int, parts: int) -> Figure:
+def _gradients(trained: int, gpus: int, parts: int, sharding: Sharding) -> Figure:
     if gpus == 1:
-        return _numbers(2 * trained, "bf16")
+        return _numbers(2 * trained, "numbers x 2 bytes (bf16)")
     if parts == 1:
-        return _numbers(4 * trained, "bf16, and DistributedDataParallel's buckets")
+        source = "numbers x 2 bytes (bf16), and DistributedDataParallel's buckets of the same size"
+        return _numbers(4 * trained, source)
     bucket = min(2 * trained, 10**9)
-    return within((2 * trained / parts + bucket) / GIB, 0.1, "GiB", "estimated", "a share, and a bucket on its way")
+    each, kind = (4, _IN_FP32) if sharding == "full" else (2, "in bf16")
+    source = f"a share {kind}, and a bucket on its way"
+    return within((each * trained / parts + bucket) / GIB, 0.1, "GiB", "estimated", source)
 
 
 def _optimizer(optimizer: str, trained: int, parts: int, sharding: Sharding) -> Figure:
-    if sharding == "zero2" and parts > 1:
-        source = "fp32 weights and two moments, split (ZeRO, arXiv 1910.02054, K = 12)"
-        return exact(12 * trained / parts / GIB, "GiB", "published", source)
-    return scale(state_bytes(optimizer), trained / parts / GIB, "GiB")
+    sharded = sharding if parts > 1 else "none"
+    return scale(state_bytes(optimizer, sharded), trained / parts / GIB, "GiB")
 
 
 def _numbers(count_bytes: float, source: str) -> Figure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
+from kanjiprep import tokens as text_windows
 from kanjiprep.errors import UsageError
 from kanjiprep.spec import did_you_mean
 from kanjiprep.training import shapes
@@ -184,7 +185,7 @@ def _sd3(
         repo=repo,
         prediction="flow",
         latent_channels=16,
-        text_tokens=154 + 77,
+        text_tokens=text_windows.T5_CUT + text_windows.CLIP_LIMIT,
         text_width=text,
         layers=tuple(shapes.sd3_layers(width, blocks, dual, text, pooled)),
         attentions=(Attention(width, 2, "both", blocks), Attention(width, 2, "image", dual)),

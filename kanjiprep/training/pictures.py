@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,6 @@ from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 from kanjiprep.training.run_spec import SIZE_STEP_PX
 
-T5_WINDOW: Final = 154
-"""What SimpleTuner lets SD3's T5 see, whatever is asked. Source: models/sd3/model.py, check_user_config."""
 _CERTIFICATE: Final = "build.json"
 
 
@@ -56,13 +54,25 @@ def read(path: Path, progress: Progress) -> Dataset:
     """
     folder = resolved(path)
     rows = metadata.read_rows(folder / metadata.NAME)
-    if not rows:
-        raise DatasetError("has no rows", str(folder / metadata.NAME), "run kanjiprep build")
+    _refuse_unfit(rows, str(folder / metadata.NAME))
     pictures = []
     for done, (name, caption) in enumerate(rows, 1):
         pictures.append(Picture(name, caption, *_size_px(folder / name)))
         progress("read pictures", done, len(rows))
     return Dataset(folder, tuple(pictures), _digest(folder / _CERTIFICATE))
+
+
+def _refuse_unfit(rows: Sequence[tuple[str, str]], where: str) -> None:
+    """Refuse a table whose rows cannot each be linked by their name into one folder."""
+    names = [name for name, _ in rows]
+    strange = next((name for name in names if Path(name).name != name), None)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if not names:
+        raise DatasetError("has no rows", where, "run kanjiprep build")
+    if strange is not None:
+        raise DatasetError(f"{strange!r} is no name of a file beside it", where, "run kanjiprep check on its folder")
+    if twice is not None:
+        raise DatasetError(f"{twice!r} has more than one row", where, "run kanjiprep check on its folder")
 
 
 def nominal(samples: int, size_px: int) -> Dataset:
@@ -99,9 +109,12 @@ def captions_jsonl(dataset: Dataset) -> bytes:
 
 
 def over_window(dataset: Dataset) -> tuple[int, int]:
-    """Captions longer than CLIP's window, and than the T5 window of SimpleTuner; tokens.clip_tokens for both."""
-    counts = [tokens.clip_tokens(one.caption) for one in dataset.pictures]
-    return sum(count > tokens.CLIP_LIMIT for count in counts), sum(count > T5_WINDOW for count in counts)
+    """Captions surely longer than CLIP's window, and than the T5 window of SimpleTuner.
+
+    Tokens of both are counted by the estimate for CLIP, less the most by which that was seen too high.
+    """
+    counts = [tokens.clip_tokens(one.caption) - tokens.CLIP_SLACK for one in dataset.pictures]
+    return sum(count > tokens.CLIP_LIMIT for count in counts), sum(count > tokens.T5_CUT for count in counts)
 
 
 def _aligned_px(size_px: float) -> int:

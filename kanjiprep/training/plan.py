@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kanjiprep.training import configs, curve, disk, gpus, machines, memory, models, pictures, rules, schedule, speed
 from kanjiprep.training.configs import Places, RenderedConfig
 from kanjiprep.training.curve import Scheduler
-from kanjiprep.training.disk import Disk
+from kanjiprep.training.disk import Disk, Pictures
 from kanjiprep.training.machines import Length, Machine, Market
 from kanjiprep.training.memory import Memory
 from kanjiprep.training.pictures import Dataset
@@ -18,13 +17,27 @@ from kanjiprep.training.presets import Preset
 from kanjiprep.training.prices import NoPrices
 from kanjiprep.training.provenance import Figure, scale
 from kanjiprep.training.rules import Context, Finding, Subject
+from kanjiprep.training.rules.clipping import STABLE_RATE
 from kanjiprep.training.run_spec import CPU, RunSpec
 from kanjiprep.training.schedule import Steps
 from kanjiprep.training.speed import Drawing, Duration
 
-STABLE_RATE: Final = 1e-4
-"""Peak that SimpleTuner's SD3 guide reports as stable for SD3.5-Large. Source: documentation/quickstart/SD3.md."""
 _CURVE_POINTS: Final = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run would be.
+
+    Attributes:
+        free_disk_bytes: None for the disk of the machine to rent.
+        checkpoints: Steps of those that stand in its output folder already.
+        previous: The config that made them.
+    """
+
+    free_disk_bytes: int | None = None
+    checkpoints: tuple[int, ...] = ()
+    previous: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +76,6 @@ class Rates:
     returns: tuple[int, ...]
     above_stable: float | None
     points: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Checkpoints and validation pictures of the run.
-
-    Attributes:
-        checkpoint_every_steps: From one checkpoint to the next.
-        checkpoints: Written in all.
-        kept: At once, at most.
-        validation_every_steps: From one validation to the next.
-        rounds: Validations in all.
-        prompts: Pictures a round.
-    """
-
-    checkpoint_every_steps: int
-    checkpoints: int
-    kept: int
-    validation_every_steps: int
-    rounds: int
-    prompts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +144,7 @@ def plan(
     places: Places,
     market: Market,
     gpu: str | None = None,
-    free_disk_bytes: int | None = None,
+    place: Place = Place(),
 ) -> Plan:
     """The plan of ``preset`` on ``dataset``.
 
@@ -162,7 +154,7 @@ def plan(
         places: Where the run would be.
         market: GPUs and prices.
         gpu: Another GPU than the spec names.
-        free_disk_bytes: Where the run would be; None if that is another machine.
+        place: What is known of the run folder and its disk.
 
     Raises:
         UsageError: If there is no such GPU, or it cannot train in bf16.
@@ -174,7 +166,7 @@ def plan(
     made = pictures_of(rendered, steps)
     workload = machines.workload_of(spec)
     drawing, samples = drawing_of(spec, made), len(dataset.pictures)
-    space = disk.disk(workload, samples, made.checkpoints, made.kept, drawing.pictures, made.prompts)
+    space = disk.disk(workload, samples, made, spec.machine.sharding)
     written = scale(space.checkpoint.total, made.checkpoints, "bytes")
     length = Length(workload, steps.total, samples, drawing, written)
     costs = costs_of(spec, length, space, market, gpu or spec.machine.gpu)
@@ -193,7 +185,7 @@ def plan(
         model_parameters=model.parameters,
         trained_parameters=models.trained_parameters(workload),
         costs=costs,
-        findings=judge(rendered, dataset, steps, spec, costs.disk, costs.duration, free_disk_bytes),
+        findings=judge(rendered, dataset, steps, spec, costs, place),
     )
 
 
@@ -218,11 +210,14 @@ def costs_of(spec: RunSpec, length: Length, space: Disk, market: Market, gpu: st
 
 
 def pictures_of(rendered: RenderedConfig, steps: Steps) -> Pictures:
-    """Checkpoints and pictures of a run with these files."""
+    """Checkpoints and pictures of a run with these files.
+
+    Source: SimpleTuner 4.10.1 trainer.py: at multiples of the interval, and not once more at the end.
+    """
     every, looks = (int(rendered.config[f"{what}_step_interval"]) for what in ("checkpoint", "validation"))
-    written = math.ceil(steps.total / every)
+    written = steps.total // every
     kept = min(written, int(rendered.config["checkpoints_total_limit"]))
-    return Pictures(every, written, kept, looks, math.ceil(steps.total / looks), len(rendered.prompts))
+    return Pictures(every, written, kept, looks, steps.total // looks, len(rendered.prompts))
 
 
 def drawing_of(spec: RunSpec, made: Pictures) -> Drawing:
@@ -256,9 +251,8 @@ def judge(
     dataset: Dataset,
     steps: Steps,
     spec: RunSpec,
-    space: Disk,
-    duration: Duration | None,
-    free_disk_bytes: int | None,
+    costs: Costs,
+    place: Place,
 ) -> tuple[Finding, ...]:
     """What the rules find in the rendered files, with all that is known beside them.
 
@@ -267,11 +261,11 @@ def judge(
         dataset: What they are for.
         steps: The length of the run.
         spec: What was asked for.
-        space: What it takes of the disk.
-        duration: Its hours, where they are known.
-        free_disk_bytes: Where the run would be, if that is this machine.
+        costs: What it takes.
+        place: Where it would be.
     """
     clip, t5 = pictures.over_window(dataset)
+    space, duration = costs.disk, costs.duration
     context = Context(
         samples=len(dataset.pictures),
         bucket_sizes=pictures.buckets(dataset.pictures, spec.training.resolution_px),
@@ -280,11 +274,18 @@ def judge(
         gpus=spec.machine.gpus,
         total_steps=steps.total,
         checkpoint_bytes=round(space.checkpoint.total.value),
-        free_disk_bytes=free_disk_bytes,
+        other_bytes=round(space.total.value - space.checkpoints.value),
+        free_disk_bytes=place.free_disk_bytes or _disk_bytes(costs.machine),
+        output_checkpoints=place.checkpoints,
+        previous=place.previous,
         training_s=duration.training.value * 3600 if duration else None,
         validation_s=duration.validation.value * 3600 if duration else None,
     )
     return rules.judge(Subject(rendered.config, rendered.backends, context))
+
+
+def _disk_bytes(machine: Machine | None) -> int | None:
+    return round(machine.disk_gib * 2**30) if machine and machine.disk_gib else None
 
 
 def refusing(findings: Sequence[Finding]) -> tuple[Finding, ...]:

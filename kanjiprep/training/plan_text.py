@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Final
 
 from kanjiprep.training import curve_picture, speed
 from kanjiprep.training.machines import Machine
-from kanjiprep.training.plan import STABLE_RATE, Costs, Difference, Plan
-from kanjiprep.training.provenance import Figure, scale
+from kanjiprep.training.plan import Costs, Difference, Plan
+from kanjiprep.training.provenance import Figure, scale, short
 from kanjiprep.training.rules import Finding
+from kanjiprep.training.rules.clipping import STABLE_RATE
 
 _LABEL: Final = 11
-_FINDING_ORDER: Final = ("error", "warning", "note")
 
 
 class Sources:
@@ -65,8 +64,8 @@ def _reasons(plan: Plan) -> Iterator[str]:
 
 
 def findings(found: Sequence[Finding]) -> Iterator[str]:
-    """What the rules found, worst first, each with its reason and its remedy."""
-    for finding in sorted(found, key=lambda one: _FINDING_ORDER.index(one.severity)):
+    """What the rules found, each with its reason and its remedy."""
+    for finding in found:
         yield f"{finding.severity}: {finding.rule}: {finding.what}"
         yield f"    {finding.why} {finding.fix}"
 
@@ -76,14 +75,6 @@ def band(figure: Figure, prefix: str = "", unit: str = "") -> str:
     unit = f" {unit or figure.unit}" if not prefix else ""
     text = f"{prefix}{short(figure.value)}{unit}"
     return text if figure.is_exact else f"{text} ({short(figure.low)} to {short(figure.high)})"
-
-
-def short(number: float) -> str:
-    """``number`` with three digits that count, and thousands set apart."""
-    if number == 0:
-        return "0"
-    digits = 2 - math.floor(math.log10(abs(number)))
-    return f"{round(number, digits):,.{max(0, min(digits, 4))}f}"
 
 
 def _row(label: str, text: str) -> str:
@@ -193,7 +184,8 @@ def _money(machine: Machine, sources: Sources) -> str:
     price = machine.usd_per_hour
     if machine.usd is None or price is None:
         return f"not known: no price of a machine with {machine.gpus} x {machine.gpu}"
-    return f"{band(machine.usd, '$')} at {price.value:.2f} $/h ({machine.instance}, {sources.cite(price)})"
+    where = "" if machine.regions is None else f"; to rent now: {', '.join(machine.regions) or 'nowhere'}"
+    return f"{band(machine.usd, '$')} at {price.value:.2f} $/h ({machine.instance}, {sources.cite(price)}){where}"
 
 
 def _others(costs: Costs) -> Iterator[str]:
@@ -206,5 +198,5 @@ def _others(costs: Costs) -> Iterator[str]:
 
 def _hours_and_money(machine: Machine) -> str:
     hours = band(machine.hours) if machine.hours else ""
-    money = f"{band(machine.usd, '$'):<22}{machine.instance}" if machine.usd else "no price known"
+    money = f"{band(machine.usd, '$'):<26}{machine.instance}" if machine.usd else "no price known"
     return f"{hours:<28}{money}"

@@ -19,6 +19,13 @@ from kanjiprep.training.prompts import Prompts
 from kanjiprep.training.run_spec import RunSpec
 
 SPEC: Final = "run.toml"
+_TWINS: Final[Mapping[tuple[str, ...], str]] = {
+    ("training", "steps"): "epochs",
+    ("training", "epochs"): "steps",
+    ("checkpoints", "every_steps"): "every_epochs",
+    ("checkpoints", "every_epochs"): "every_steps",
+}
+"""Of these pairs only one can be set; setting one on the command line drops the preset's other."""
 NOMINAL: Final = {"1.0": 6414}
 """The published dataset, for which the committed presets are rendered."""
 
@@ -40,6 +47,12 @@ class Preset:
     spec: RunSpec
     prompts: Prompts
     templates: Templates
+
+    def own_templates(self) -> dict[str, str]:
+        """The templates beside the preset's ``run.toml``, by file name."""
+        paths = self.templates.paths
+        own = [name for name, path in paths.items() if path.parent == self.folder]
+        return {paths[name].name: self.templates.sources[name] for name in own}
 
     def resolved_spec(self) -> RunSpec:
         """The spec with all that it names written out, so that it means the same anywhere."""
@@ -74,7 +87,7 @@ def load(preset: str, settings: Sequence[str] = ()) -> Preset:
     problems = [found for setting in settings if (found := _set(table, setting))]
     spec, found_in_table = tables.read(RunSpec, table)
     problems += found_in_table
-    spec = spec or RunSpec()
+    spec = _with_path_of_model(spec or RunSpec(), path.parent)
     problems += _contradictions(spec, problems)
     words, found_in_prompts = prompts.load(spec.validation, path.parent)
     problems += found_in_prompts
@@ -92,6 +105,14 @@ def to_toml(spec: RunSpec) -> bytes:
     import tomli_w
 
     return tomli_w.dumps(_present(dataclasses.asdict(spec)), multiline_strings=True).encode()
+
+
+def _with_path_of_model(spec: RunSpec, folder: Path) -> RunSpec:
+    """``spec`` with a model beside its file made findable from anywhere; a Hub repository stays as it is."""
+    beside = folder / spec.model.path
+    if not spec.model.path or not beside.exists():
+        return spec
+    return replace(spec, model=replace(spec.model, path=str(resolved(beside))))
 
 
 def _contradictions(spec: RunSpec, known: Sequence[str]) -> list[str]:
@@ -151,6 +172,7 @@ def _set(table: dict[str, Any], setting: str) -> str:
             return f"--set {key.strip()}: {part} is no table"
         table = inner
     table[parts[-1]] = _value(text.strip())
+    table.pop(_TWINS.get(tuple(parts), ""), None)
     return ""
 
 

@@ -37,15 +37,11 @@ class LivePrice:
     Attributes:
         name: Lambda's name.
         usd_per_hour: Of the whole machine.
-        gpus: How many it has.
-        description: Of its GPU.
         regions: Where there is one to be had now; perhaps nowhere.
     """
 
     name: str
     usd_per_hour: float
-    gpus: int
-    description: str
     regions: tuple[str, ...]
 
 
@@ -216,7 +212,5 @@ def _price(name: str, entry: Any) -> LivePrice:
     return LivePrice(
         name=name,
         usd_per_hour=cents / 100,
-        gpus=int(about["specs"]["gpus"]),
-        description=str(about["gpu_description"]),
         regions=tuple(str(region["name"]) for region in entry["regions_with_capacity_available"]),
     )

@@ -39,8 +39,8 @@ class Figure:
         return self.low == self.high
 
     def __str__(self) -> str:
-        band = "" if self.is_exact else f" ({_short(self.low)} to {_short(self.high)})"
-        return f"{_short(self.value)} {self.unit}{band}, {self.how}: {self.source}"
+        band = "" if self.is_exact else f" ({short(self.low)} to {short(self.high)})"
+        return f"{short(self.value)} {self.unit}{band}, {self.how}: {self.source}"
 
 
 def exact(value: float, unit: str, how: How, source: str) -> Figure:
@@ -71,8 +71,9 @@ def scale(figure: Figure, factor: float, unit: str, source: str = "") -> Figure:
     return replace(figure, value=value, low=low, high=high, unit=unit, source=source or figure.source)
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """``number`` with three digits that count, and thousands set apart."""
     if number == 0:
         return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(number))))
-    return f"{number:,.{min(digits, 4)}f}"
+    digits = 2 - math.floor(math.log10(abs(number)))
+    return f"{round(number, digits):,.{max(0, min(digits, 4))}f}"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +20,9 @@ from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.presets import Preset
 
 CONFIG: Final = "config"
+_PREPARING: Final = ".preparing"
 PICTURES: Final = "pictures"
-_PREPARED: Final = frozenset({presets.SPEC, CONFIG, PICTURES})
+_PREPARED: Final = frozenset({presets.SPEC, CONFIG, PICTURES, *map("{}.j2".format, configs.FILES)})
 
 
 def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
@@ -36,19 +41,53 @@ def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset)
         UsageError: If a run has begun there, something else is in the way, or it cannot be written.
     """
     refuse_begun(run)
-    aside = run.with_name(f".{run.name}.preparing")
-    with _as_usage_error(aside), _removed_on_failure(aside):
-        if aside.exists():
-            shutil.rmtree(aside)
-        (aside / CONFIG).mkdir(parents=True)
-        (aside / presets.SPEC).write_bytes(presets.to_toml(preset.resolved_spec()))
-        for name, data in rendered.files().items():
-            (aside / CONFIG / name).write_bytes(data)
-        (aside / CONFIG / configs.CAPTIONS).write_bytes(pictures.captions_jsonl(dataset))
-        _link(aside / PICTURES, dataset)
-        if run.exists():
-            shutil.rmtree(run)  # an earlier rendering, which this one replaces
-        aside.rename(run)
+    with _as_usage_error(run):
+        run.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(run)
+        aside = Path(tempfile.mkdtemp(prefix=f".{run.name}.", suffix=_PREPARING, dir=run.parent))
+        with _removed_at_last(aside), _held(aside):
+            _fill(aside / run.name, preset, rendered, dataset)
+            if os.path.lexists(run):
+                _take_away(run, aside / "replaced")
+            (aside / run.name).rename(run)
+
+
+def _sweep(run: Path) -> None:
+    """Remove what launches that were killed left aside; those at work hold theirs."""
+    for left in run.parent.glob(f".{glob.escape(run.name)}.*{_PREPARING}"):
+        with suppress(BlockingIOError, FileNotFoundError), _held(left):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
+    (folder / CONFIG).mkdir(parents=True)
+    (folder / presets.SPEC).write_bytes(presets.to_toml(preset.resolved_spec()))
+    for name, source in preset.own_templates().items():
+        (folder / name).write_text(source, "utf-8")
+    for name, data in rendered.files().items():
+        (folder / CONFIG / name).write_bytes(data)
+    (folder / CONFIG / configs.CAPTIONS).write_bytes(pictures.captions_jsonl(dataset))
+    _link(folder / PICTURES, dataset)
+
+
+def _take_away(run: Path, to: Path) -> None:
+    """Move an earlier rendering out of the way, and back if a run began in it meanwhile."""
+    run.rename(to)
+    try:
+        refuse_begun(to)
+    except UsageError:
+        to.rename(run)
+        raise
 
 
 def refuse_begun(run: Path) -> None:
@@ -67,6 +106,17 @@ def refuse_begun(run: Path) -> None:
         )
 
 
+def earlier(run: Path) -> tuple[tuple[int, ...], Mapping[str, object] | None]:
+    """The steps of the checkpoints in a run's output folder, ascending, and the config that made them."""
+    found = (run / "output").glob("checkpoint-*")
+    steps = tuple(sorted(int(path.name[11:]) for path in found if path.name[11:].isdecimal()))
+    try:
+        previous = json.loads((run / CONFIG / configs.CONFIG).read_bytes())
+    except (OSError, ValueError):  # not a run of ours, or none: then nothing is known
+        return steps, None
+    return steps, previous if isinstance(previous, dict) else None
+
+
 def _link(folder: Path, dataset: Dataset) -> None:
     folder.mkdir()
     for picture in dataset.pictures:
@@ -74,12 +124,11 @@ def _link(folder: Path, dataset: Dataset) -> None:
 
 
 @contextmanager
-def _removed_on_failure(aside: Path) -> Iterator[None]:
+def _removed_at_last(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.path.lexists(aside):  # gone once it is renamed
-            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

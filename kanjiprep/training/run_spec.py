@@ -33,7 +33,7 @@ class Model:
 
     Attributes:
         family: ``sd3`` is Stable Diffusion 3.5, ``sd1x`` is Stable Diffusion 1.5.
-        flavour: One of ``FLAVOURS``.
+        flavour: One of its family's.
         path: Folder or Hub repository to take instead of the flavour's own; empty for its own.
         train: An adapter beside the frozen weights (``lora``), or all weights (``full``).
         precision: Of the frozen weights. Training itself is in bf16 with any of them.
@@ -70,7 +70,7 @@ class Optimizer:
     Attributes:
         name: In SimpleTuner's words.
         learning_rate: At the peak of the schedule.
-        weight_decay: None for the optimizer's own.
+        weight_decay: Left out for the optimizer's own.
         clip: By the norm of the whole gradient, by the value of each element, or not at all.
         clip_at: The limit; with ``off`` it is not read.
     """
@@ -118,8 +118,8 @@ class Training:
     """How long, and in what portions.
 
     Attributes:
-        epochs: Passes over the dataset; None if ``steps`` says how long.
-        steps: Optimizer steps; None if ``epochs`` says how long.
+        epochs: Passes over the dataset; left out if ``steps`` says how long.
+        steps: Optimizer steps; left out if ``epochs`` says how long.
         batch: Pictures at a time on one GPU.
         accumulation: Batches added up before a step.
         repeats: Further times that each picture is seen in an epoch; 0 is once.
@@ -149,9 +149,9 @@ class Checkpoints:
     """When weights are kept.
 
     Attributes:
-        every_steps: None if ``every_epochs`` says when.
-        every_epochs: None if ``every_steps`` says when.
-        keep: At most so many, the oldest go first; None keeps all, so that all can be judged.
+        every_steps: Steps between; left out if ``every_epochs`` says when.
+        every_epochs: Epochs between; left out if ``every_steps`` says when.
+        keep: At most so many, the oldest go first; left out to keep all, so that all can be judged.
     """
 
     every_steps: Count | None = None
@@ -164,14 +164,14 @@ class Validation:
     """Pictures made on the way, to look at and to judge.
 
     Attributes:
-        every_steps: None for whenever a checkpoint is made.
+        every_steps: Steps between; left out for whenever a checkpoint is made.
         prompts: By the short names that picture files get.
         libraries: Files of prompts: shipped ones by name, others by path.
         style: A file of prompt prefix, suffix and negative prompt: a shipped one by name, or a path.
         size_px: Width and height.
         inference_steps: Of the sampler.
         guidance: Scale of classifier-free guidance.
-        skip_layers: Blocks left out of a third pass, for SD3.5-Medium's anatomy; none by default.
+        skip_layers: Blocks left out of a third pass in a part of the sampling; none by default.
         seed: The same for every checkpoint, so that pictures can be compared.
     """
 

@@ -45,8 +45,8 @@ class SetupRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What decides on this machine.
+class Host:
+    """What decides on this host.
 
     Attributes:
         driver: Version of the NVIDIA driver, or None if none answers.
@@ -99,43 +99,43 @@ class SetupPlan:
         )
 
 
-def plan_setup(request: SetupRequest, machine: Machine) -> SetupPlan:
-    """What setup will do on ``machine``.
+def plan_setup(request: SetupRequest, host: Host) -> SetupPlan:
+    """What setup will do on ``host``.
 
     Raises:
         TrainerError: If the folder is not ours, the driver is too old or missing, or the disk too small.
     """
     where = str(request.where)
-    if machine.standing == "foreign":
+    if host.standing == "foreign":
         raise TrainerError("is in the way and not ours", where, "move it away or give another folder")
-    extra = _extra(request, machine)
-    is_finished = machine.standing == "finished" and machine.extra in (extra, "cuda13")
+    extra = _extra(request, host)
+    is_finished = host.standing == "finished" and host.extra in (extra, "cuda13")
     needed_gib = INSTALLED_GIB[extra] + SPARE_GIB
-    if machine.standing == "nothing" and machine.free_gib < needed_gib:
-        what = f"{needed_gib:.1f} GiB are needed and {machine.free_gib:.1f} GiB are free"
+    if host.standing == "nothing" and host.free_gib < needed_gib:
+        what = f"{needed_gib:.1f} GiB are needed and {host.free_gib:.1f} GiB are free"
         raise TrainerError(what, where, "free some space or give another folder")
-    python = str(machine.python or PYTHONS[0])
+    python = str(host.python or PYTHONS[0])
     sizes = DOWNLOAD_GIB[extra], INSTALLED_GIB[extra]
-    return SetupPlan(request.where, extra, python, *sizes, is_finished, machine.standing == "nothing")
+    return SetupPlan(request.where, extra, python, *sizes, is_finished, host.standing == "nothing")
 
 
-def _extra(request: SetupRequest, machine: Machine) -> Extra:
-    if request.accelerator == "cpu" or (request.accelerator == "auto" and machine.driver is None):
+def _extra(request: SetupRequest, host: Host) -> Extra:
+    if request.accelerator == "cpu" or (request.accelerator == "auto" and host.driver is None):
         return "cpu"
-    if machine.driver is None:
+    if host.driver is None:
         raise TrainerError("no NVIDIA driver answers here", "nvidia-smi", "set it up, or ask for the CPU")
-    if int(machine.driver.partition(".")[0]) < LEAST_DRIVER:
-        what = f"the NVIDIA driver is {machine.driver}, and CUDA 13.0 needs {LEAST_DRIVER} or newer"
+    if int(host.driver.partition(".")[0]) < LEAST_DRIVER:
+        what = f"the NVIDIA driver is {host.driver}, and CUDA 13.0 needs {LEAST_DRIVER} or newer"
         raise TrainerError(what, "nvidia-smi", "update the driver, or ask for the CPU")
     return "cuda13"
 
 
-def look(request: SetupRequest, environ: Mapping[str, str], uv: str) -> Machine:
+def look(request: SetupRequest, environ: Mapping[str, str], uv: str) -> Host:
     """What decides on this machine; nothing is changed or downloaded."""
     standing, extra = _standing(request.where)
     parent = next(folder for folder in (request.where, *request.where.absolute().parents) if folder.exists())
     free_gib = shutil.disk_usage(parent).free / 2**30
-    return Machine(_driver(environ), free_gib, _python(environ, uv), standing, extra)
+    return Host(_driver(environ), free_gib, _python(environ, uv), standing, extra)
 
 
 def certificate(extra: Extra) -> dict[str, str]:

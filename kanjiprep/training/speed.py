@@ -173,7 +173,9 @@ def cache_hours(workload: Workload, gpu: Gpu, samples: int) -> Figure:
 
 
 def validation_hours(workload: Workload, gpu: Gpu, drawing: Drawing) -> Figure:
-    """Drawing validation pictures on one GPU, in hours; the others wait.
+    """Drawing validation pictures, in hours; several GPUs share them.
+
+    Source: SimpleTuner 4.10.1, validation_multigpu is batch-parallel by default.
 
     Raises:
         UsageError: If the GPU has no bf16.
@@ -182,7 +184,7 @@ def validation_hours(workload: Workload, gpu: Gpu, drawing: Drawing) -> Figure:
     passes = drawing.steps * (2 if drawing.is_guided else 1)
     each = passes * forward_flops(model, workload.validation_px) + vae_flops("decode", workload.validation_px)
     share = utilisation(replace(workload, batch=1, resolution_px=workload.validation_px))
-    return scale(_seconds(each * drawing.pictures, gpu, share), 1 / 3600, "h")
+    return scale(_seconds(each * drawing.pictures / workload.gpus, gpu, share), 1 / 3600, "h")
 
 
 def vae_flops(way: Literal["encode", "decode"], resolution_px: int) -> float:
@@ -219,7 +221,7 @@ def _seconds(flops: float, gpu: Gpu, share: Figure) -> Figure:
     if gpu.bf16_tflops is None:
         raise UsageError(f"{gpu.title} has no bf16, in which the trainer computes", gpu.name, "choose a newer GPU")
     peak = gpu.bf16_tflops * 1e12
-    source = f"operations at {share.low:g} to {share.high:g} of {gpu.bf16_tflops:g} TFLOP/s"
+    source = f"operations at {share.low:g} to {share.high:g} of {gpu.bf16_tflops:g} TFLOP/s ({gpu.tflops_source})"
     value, low, high = (flops / peak / used for used in (share.value, share.high, share.low))
     return Figure(value, low, high, "s", "estimated", source)
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import platformdirs
 
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.paths import expanded
+from kanjiprep.paths import expanded, resolved
 
 SUPPORTED: Final = "4.8 and newer 4.x are, tested with 4.10.1"
 VARIABLE: Final = "KANJIPREP_SIMPLETUNER"
@@ -36,7 +36,7 @@ version = importlib.metadata.version("simpletuner") if found else ""
 print(json.dumps({"version": version, "package": spec.submodule_search_locations[0] if found else ""}))
 """
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_MISLEADING: Final = frozenset({
+MISLEADING: Final = frozenset({
     "CONFIG_TYPE", "ENV", "PYTHONHOME", "SIMPLETUNER_CONFIG_BACKEND", "SIMPLETUNER_ENV", "SIMPLETUNER_ENVIRONMENT",
     "SIMPLETUNER_SKIP_TORCH", "SIMPLETUNER_WEBHOOK_CONFIG",
 })  # fmt: skip
@@ -65,7 +65,7 @@ class Trainer:
 def managed_folder(environ: Mapping[str, str]) -> Path:
     """Where ``kanjiprep setup-trainer`` makes the environment, honouring ``KANJIPREP_TRAINER_HOME``."""
     home = environ.get(HOME_VARIABLE)
-    return expanded(Path(home)) if home else Path(platformdirs.user_data_dir("kanjiprep")) / "simpletuner"
+    return resolved(Path(home)) if home else Path(platformdirs.user_data_dir("kanjiprep")) / "simpletuner"
 
 
 def find(option: str | None, environ: Mapping[str, str], managed: Path) -> Trainer:
@@ -209,7 +209,7 @@ def environment(config: Path, environ: Mapping[str, str], *, on_gpu: bool, wandb
         wandb: Whether the user asked to report there; otherwise it stays off, account or not.
     """
     ours = {
-        **{name: value for name, value in environ.items() if name not in _MISLEADING},
+        **{name: value for name, value in environ.items() if name not in MISLEADING},
         "CONFIG_BACKEND": "json",
         "CONFIG_PATH": str(config),
         "SIMPLETUNER_DISABLE_COLORS": "1",
@@ -230,7 +230,7 @@ def inside(trainer: Trainer, script: str, *arguments: str, timeout_s: float, cwd
     Raises:
         TrainerError: As ``run`` does.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    environ = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "WANDB_MODE": "disabled", "PYTHONSAFEPATH": "1"}
     line = [str(trainer.python), str(INSIDE / script), *arguments]
     return run(line, environ, timeout_s, stdin=stdin, cwd=cwd)

@@ -14,93 +14,12 @@ from kanjiprep.training import deep_check
 from kanjiprep.training import trainer as trainers
 from kanjiprep.training.deep_check import DeepCheck
 from kanjiprep.training.trainer import Trainer
+from tests import rule_cases
 
 pytestmark = pytest.mark.trainer
 
-CONFIG: Final[dict[str, Any]] = {
-    "model_family": "sd3",
-    "model_flavour": "large",
-    "model_type": "lora",
-    "lora_type": "standard",
-    "lora_rank": 768,
-    "lora_alpha": 768,
-    "lora_dropout": 0.1,
-    "optimizer": "adamw_bf16",
-    "learning_rate": 0.0001,
-    "lr_scheduler": "polynomial",
-    "lr_warmup_steps": 3207,
-    "lr_end": 1e-06,
-    "max_grad_norm": 0.1,
-    "grad_clip_method": "norm",
-    "train_batch_size": 6,
-    "gradient_accumulation_steps": 1,
-    "num_train_epochs": 0,
-    "max_train_steps": 32070,
-    "mixed_precision": "bf16",
-    "base_model_precision": "no_change",
-    "gradient_checkpointing": True,
-    "resolution": 1024,
-    "resolution_type": "pixel_area",
-    "aspect_bucket_rounding": 2,
-    "caption_dropout_probability": 0.1,
-    "flow_schedule_shift": 1.0,
-    "vae_batch_size": 4,
-    "seed": 42,
-    "data_backend_config": "/run/config/multidatabackend.json",
-    "output_dir": "/run/output",
-    "resume_from_checkpoint": "latest",
-    "checkpoint_step_interval": 1069,
-    "checkpoints_total_limit": 5,
-    "validation_prompt": "mountains",
-    "validation_negative_prompt": "blurry, cropped, ugly",
-    "validation_step_interval": 1069,
-    "validation_resolution": "1024x1024",
-    "validation_guidance": 3.0,
-    "validation_num_inference_steps": 30,
-    "validation_seed": 42,
-    "validation_disable_unconditional": True,
-    "disable_benchmark": True,
-    "report_to": "simpletuner",
-    "tracker_project_name": "kanji-sd35",
-    "tracker_run_name": "run-01",
-    "push_to_hub": False,
-    "push_checkpoints_to_hub": False,
-    "hub_model_id": "kanji-sd35-lora",
-    "webhook_config": [{"webhook_type": "raw", "callback_url": "http://127.0.0.1:8765/events", "log_level": "info"}],
-}
-BACKENDS: Final[list[dict[str, Any]]] = [
-    {
-        "id": "kanji",
-        "type": "local",
-        "dataset_type": "image",
-        "instance_data_dir": "/dataset",
-        "caption_strategy": "parquet",
-        "metadata_backend": "parquet",
-        "parquet": {
-            "path": "/run/config/captions.jsonl",
-            "filename_column": "file_name",
-            "caption_column": "text",
-            "width_column": "width",
-            "height_column": "height",
-            "identifier_includes_extension": True,
-        },
-        "resolution": 1024,
-        "resolution_type": "pixel_area",
-        "minimum_image_size": 0,
-        "crop": False,
-        "repeats": 0,
-        "cache_dir_vae": "/run/cache/vae",
-        "disabled": False,
-    },
-    {
-        "id": "text-embeds",
-        "type": "local",
-        "dataset_type": "text_embeds",
-        "default": True,
-        "cache_dir": "/run/cache/text",
-        "write_batch_size": 128,
-    },
-]
+CONFIG: Final[dict[str, Any]] = {**rule_cases.CONFIG, "lora_rank": 768, "lora_alpha": 768}
+BACKENDS: Final[list[dict[str, Any]]] = [dict(rule_cases.PICTURES), dict(rule_cases.TEXTS)]
 
 
 @pytest.fixture(scope="module")

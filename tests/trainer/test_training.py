@@ -20,7 +20,7 @@ from kanjiprep.training.trainer import Trainer
 pytestmark = pytest.mark.trainer
 
 SAMPLES = 20
-STEPS = 8
+STEPS = 9
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def trained(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("whole")
     kanjiprep(folder, trainer, "build", "--limit", str(SAMPLES), "--size-px", "256")
     before = contents(folder / "dataset")
-    line = kanjiprep(folder, trainer, "launch-simpletuner", "tiny-cpu", "--dry-run")
+    line = kanjiprep(
+        folder, trainer, "launch-simpletuner", "tiny-cpu", "--set", f"training.steps={STEPS}", "--dry-run"
+    )
     environ = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=folder, env=environ, text=True, capture_output=True, check=False
@@ -67,9 +69,11 @@ def trained(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_run_ends_as_many_steps_later_as_were_counted(trained: Run) -> None:
     epochs = {step: metrics["epoch"] for step, metrics in told_steps(trained) if "epoch" in metrics}
-    assert epochs == {1: 1, 2: 1, 3: 1, 4: 1, 5: 2, 6: 2, 7: 2, 8: 2}, "20 pictures in batches of 6 are 4 steps"
+    assert epochs == {1: 1, 2: 1, 3: 1, 4: 1, 5: 2, 6: 2, 7: 2, 8: 2, 9: 3}, "20 pictures in batches of 6 are 4 steps"
     told = json.loads((trained.output / "training_metrics.json").read_text("utf-8"))
     assert (told["status"], told["last_step"]) == ("completed", STEPS)
+    made = sorted(path.name for path in trained.output.glob("checkpoint-*"))
+    assert made == ["checkpoint-4", "checkpoint-8"], "at multiples of the interval, and not at the end"
     for step in (4, 8):
         assert (trained.output / f"checkpoint-{step}" / ".guard").read_text("utf-8").strip() == "complete"
 

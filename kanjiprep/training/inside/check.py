@@ -11,6 +11,7 @@ import contextlib
 import copy
 import difflib
 import importlib.metadata
+import importlib.util
 import io
 import json
 import re
@@ -146,7 +147,7 @@ def judge_line(desk: Desk, key: str, value: object, lines: Sequence[str]) -> Ite
     if rest or (fault and option not in desk.known):
         yield Problem("unknown", key, f"is no option of the trainer{_guess(key, desk.known.values())}")
     elif fault:
-        yield Problem("value", key, fault)
+        yield Problem("value", key, fault + _lacks(value))
     elif option not in desk.known:
         meant = [text for text in desk.known if text.startswith(option)]
         yield Problem("abbreviation", key, f"is taken for {meant[0].lstrip('-')}; write it out")
@@ -154,6 +155,12 @@ def judge_line(desk: Desk, key: str, value: object, lines: Sequence[str]) -> Ite
         becomes = getattr(namespace, desk.known[option])
         written = json.dumps(value, ensure_ascii=False)
         yield Problem("collapsed", key, f"the list becomes {becomes!r}; write it as the text {written!r}")
+
+
+def _lacks(value: object) -> str:
+    """What this environment lacks for ``value``: bitsandbytes comes with the CUDA extras alone."""
+    is_missing = str(value).startswith("bnb-") and importlib.util.find_spec("bitsandbytes") is None
+    return "; it needs bitsandbytes, which a trainer for the CPU lacks: check where the GPU is" if is_missing else ""
 
 
 def _survives(items: Sequence[object], lines: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from kanjiprep.training.rules.rule import Hit, Rule, rule
 from kanjiprep.training.rules.subject import Subject
 
+HIGHEST_FULL_RATE: Final = 1e-6
 STABLE_RATE: Final = 1e-4
 """Of the settings that SimpleTuner's SD3 guide calls stable."""
 HIGHEST_RATE: Final = 1e-3
@@ -68,7 +69,7 @@ def clipping_above_guide(subject: Subject) -> Iterator[Hit]:
     "note",
     "No clipping at all",
     why="Gradients are clipped only if max_grad_norm is above 0, and never for optimi-stableadamw and prodigy.",
-    fix="Write a max_grad_norm above 0 if gradients explode.",
+    fix="With another optimizer, write a max_grad_norm above 0 if gradients explode.",
     source="SimpleTuner 4.10.1 helpers/training/trainer.py (should_clip_gradients)",
 )
 def no_clipping(subject: Subject) -> Iterator[Hit]:
@@ -85,7 +86,7 @@ def no_clipping(subject: Subject) -> Iterator[Hit]:
     "A learning rate above what is documented",
     why="SimpleTuner's options name 1e-3 as the highest learning rate for a LoRA; Stability's tutorial calls 1.05e-3 "
     "aggressive, saw pictures pixelate or turn black, and gradients explode above it.",
-    fix="Write 1e-4, or 9.5e-4 at most, and clip by norm.",
+    fix="Write 1e-4, and clip by norm.",
     source="SimpleTuner documentation/OPTIONS.md; Stability AI, Stable Diffusion 3.5 Large Fine-tuning Tutorial",
 )
 def rate_above_documented(subject: Subject) -> Iterator[Hit]:
@@ -93,6 +94,22 @@ def rate_above_documented(subject: Subject) -> Iterator[Hit]:
     rate = subject.number("learning_rate") or 0.0
     if subject.is_lora and rate > HIGHEST_RATE and "prodigy" not in subject.text("optimizer"):
         yield Hit("learning_rate", f"learning_rate is {rate:g}, {rate / HIGHEST_RATE:.3g} times the highest named.")
+
+
+@rule(
+    "full-rate-above-documented",
+    "note",
+    "A learning rate above what is documented for a full fine-tune",
+    why="SimpleTuner's options name 1e-7 to 1e-6 for a full fine-tune.",
+    fix="Start lower, or watch the gradient norm closely.",
+    source="SimpleTuner documentation/OPTIONS.md, --learning_rate",
+)
+def full_rate_above_documented(subject: Subject) -> Iterator[Hit]:
+    """A full fine-tune above the highest rate that is named for one."""
+    rate, is_full = subject.number("learning_rate") or 0.0, subject.text("model_type") == "full"
+    if is_full and rate > HIGHEST_FULL_RATE and "prodigy" not in subject.text("optimizer"):
+        times = f"{rate / HIGHEST_FULL_RATE:.3g} times the highest named"
+        yield Hit("learning_rate", f"learning_rate is {rate:g}, {times}.")
 
 
 @rule(
@@ -148,6 +165,7 @@ RULES: Final[tuple[Rule, ...]] = (
     clipping_above_guide,
     no_clipping,
     rate_above_documented,
+    full_rate_above_documented,
     rate_above_stable,
     flow_shift,
     seed_not_fixed,

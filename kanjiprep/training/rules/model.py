@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from kanjiprep import tokens
 from kanjiprep.training.rules.clipping import is_large
 from kanjiprep.training.rules.rule import Hit, Rule, rule
 from kanjiprep.training.rules.subject import Subject
@@ -29,7 +30,6 @@ _SETUP: Final = "SimpleTuner 4.10.1 helpers/models/common.py setup_model_flavour
 VERY_LARGE_RANK: Final = 256
 """Above this the trainer's own web interface calls a rank very large."""
 
-T5_TOKENS: Final = 154
 """What the trainer lets T5 read of a caption for SD3."""
 
 GONE_OPTIMIZERS: Final[Mapping[str, str]] = {
@@ -224,8 +224,8 @@ def no_gradient_checkpointing(subject: Subject) -> Iterator[Hit]:
 def tokens_capped(subject: Subject) -> Iterator[Hit]:
     """A limit above 154 for SD3."""
     limit = subject.whole("tokenizer_max_length")
-    if subject.family == "sd3" and limit > T5_TOKENS and not subject.flag("i_know_what_i_am_doing"):
-        yield Hit("tokenizer_max_length", f"{limit} becomes {T5_TOKENS}.")
+    if subject.family == "sd3" and limit > tokens.T5_CUT and not subject.flag("i_know_what_i_am_doing"):
+        yield Hit("tokenizer_max_length", f"{limit} becomes {tokens.T5_CUT}.")
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -86,9 +86,11 @@ def disk_too_small(subject: Subject) -> Iterator[Hit]:
     if made is None or one is None or free is None:
         return
     most = min(made, limit + 1) if limit > 0 else made
-    if most * one > free:
-        sizes = f"{most * one / _GIB:,.1f} GiB, and {free / _GIB:,.1f} GiB are free"
-        yield Hit("checkpoints_total_limit", f"{most} checkpoints of {one / _GIB:,.1f} GiB need {sizes}.")
+    needed = most * one + subject.context.other_bytes
+    if needed > free:
+        told = f"{most} checkpoints of {one / _GIB:,.1f} GiB, with all else that the run writes"
+        sizes = f"need {needed / _GIB:,.1f} GiB, and {free / _GIB:,.1f} GiB are free"
+        yield Hit("checkpoints_total_limit", f"{told}, {sizes}.")
 
 
 @rule(

@@ -84,6 +84,7 @@ class Context:
         gpus: That share the work.
         total_steps: Optimizer steps of the whole run.
         checkpoint_bytes: Size of one checkpoint.
+        other_bytes: All else that the run writes: model, caches, pictures, result.
         free_disk_bytes: Free where the checkpoints go.
         training_s: Estimate for all training steps.
         validation_s: Estimate for all validation pictures.
@@ -98,6 +99,7 @@ class Context:
     gpus: int = 1
     total_steps: int | None = None
     checkpoint_bytes: int | None = None
+    other_bytes: int = 0
     free_disk_bytes: int | None = None
     training_s: float | None = None
     validation_s: float | None = None
