@@ -25,7 +25,8 @@ from simpletuner.helpers.training.state_tracker import StateTracker
 from simpletuner.helpers.training.trainer import Trainer
 
 QUIET = logging.getLogger("oracle")
-ANSWERS = os.fdopen(os.dup(1), "w")  # libraries wrap sys.stdout, and print there
+ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # libraries print to stdout
 
 
 def rates(name: str, total: int, warmup: int, peak: float, end: float, power: float, gpus: int) -> Any:

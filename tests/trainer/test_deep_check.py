@@ -79,9 +79,9 @@ FOUND: Final = {
     ("collapsed", "validation_guidance_skip_layers"): "the list becomes '9'; write it as the text '[7, 8, 9]'",
     ("twice", "lora_rank"): "is written 2 times",
     ("missing", "optimizer"): "is required",
-    ("backend_key", "kanji.instance_data_dirr"): "did you mean 'instance_data_dir'?",
-    ("backend_key", "kanji.parquet.captoin_column"): "is read nowhere in the trainer",
-    ("backend", "kanji"): "crop_style must be one of",
+    ("backend_key", "kanji-1024.instance_data_dirr"): "did you mean 'instance_data_dir'?",
+    ("backend_key", "kanji-1024.parquet.captoin_column"): "is read nowhere in the trainer",
+    ("backend", "kanji-1024"): "crop_style must be one of",
     ("backend_id", "text-embeds"): "stands 2 times",
     ("backend_id", "[3]"): "has no id",
 }

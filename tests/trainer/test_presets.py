@@ -80,6 +80,40 @@ CHANGES: dict[str, tuple[object, str, object, str]] = {
 }
 
 
+FURTHER: list[tuple[tuple[str, ...], str, object, str]] = [
+    *((("optimizer.name=" + name,), "optimizer", name, "str") for name in ("torch-adamw", "optimi-adamw", "prodigy")),
+    (("optimizer.name=optimi-stableadamw",), "optimizer", "optimi-stableadamw", "str"),
+    (("schedule.shape=constant", "schedule.warmup_steps=0"), "lr_scheduler", "constant", "str"),
+    (("schedule.shape=constant",), "lr_scheduler", "constant_with_warmup", "str"),
+    (("schedule.shape=cosine", "schedule.warmup_steps=0"), "lr_warmup_steps", 16_050, "int"),
+    (
+        ("schedule.shape=periodic-cosine", "schedule.warmup_steps=0", "schedule.half_period_steps=90"),
+        "lr_warmup_steps",
+        90,
+        "int",
+    ),
+    (("tracker.service=swanlab",), "report_to", ["simpletuner", "swanlab"], "list"),
+    (("tracker.service=comet_ml",), "report_to", ["simpletuner", "comet_ml"], "list"),
+    (("model.train=full",), "model_type", "full", "str"),
+    (("model.path=me/mine",), "pretrained_model_name_or_path", "me/mine", "str"),
+    (("training.repeats=1",), "max_train_steps", 32_070, "int"),
+    (("training.steps=36_000",), "max_train_steps", 36_000, "int"),
+    (("machine.gpus=8", "machine.sharding=zero2"), "deepspeed_config", {"zero_optimization": {"stage": 2}}, "dict"),
+    (("machine.gpus=8", "machine.sharding=full"), "fsdp_enable", True, "bool"),
+]
+
+
+@pytest.mark.parametrize(("settings", "name", "expected", "kind"), FURTHER)
+def test_further_choices_are_accepted_and_arrive(
+    ask: Ask, settings: tuple[str, ...], name: str, expected: object, kind: str
+) -> None:
+    preset = presets.load("sd35-large-lora", settings)
+    steps = schedule.count(preset.spec, presets.NOMINAL)
+    made = configs.render(preset.spec, steps, preset.prompts, PLACES, preset.templates)
+    checked = deep(ask, made.config, made.backends)
+    assert (checked["arrived"][name], checked["types"][name]) == (expected, kind)
+
+
 @pytest.mark.parametrize("key", CHANGES)
 def test_a_changed_value_arrives_as_it_was_meant(ask: Ask, key: str) -> None:
     value, name, expected, kind = CHANGES[key]
