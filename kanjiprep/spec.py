@@ -37,7 +37,7 @@ class Bounds:
     def hold(self, value: float) -> bool:
         """Whether ``value`` is within."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.most is None or value <= self.most)
@@ -45,7 +45,7 @@ class Bounds:
 
     def __str__(self) -> str:
         limits = ((self.least, "at least"), (self.above, "above"), (self.most, "at most"))
-        return " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+        return " and ".join(f"{word} {limit:.10g}" for limit, word in limits if limit is not None)
 
 
 def from_table(cls: type[T], table: object, where: str) -> T:
@@ -151,11 +151,13 @@ def _read_mapping(kind: Any, value: object, path: str, problems: list[str]) -> o
 
 def _read_scalar(kind: Any, value: object, path: str, problems: list[str]) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        is_near = abs(value) <= _LARGEST
+        return _expect(is_near, float(value) if is_near else value, path, "a smaller number", problems)
     fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     return _expect(fits, value, path, f"{_A[kind]}", problems)
 
 
+_LARGEST = 10**300
 _A = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 

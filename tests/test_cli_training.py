@@ -57,7 +57,7 @@ def test_a_plan_is_one_json_document(run: Run) -> None:
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert set(document) == {
-        "preset", "title", "dataset", "digest", "buckets", "steps", "differences", "rates", "pictures", "model",
+        "preset", "title", "own_templates", "dataset", "digest", "buckets", "steps", "differences", "rates", "pictures", "model",
         "model_parameters", "trained_parameters", "costs", "findings",
     }  # fmt: skip
     assert (document["steps"]["total"], document["steps"]["textbook"]) == (32_070, 32_065)
@@ -81,9 +81,19 @@ def test_a_plan_reads_a_built_dataset_and_draws_its_curve(
 def test_a_plan_that_would_not_start_says_so(run: Run, request_of: Callable[..., BuildRequest], place: Place) -> None:
     building.build(request_of(), place, silent)
     code, out, err = run("plan", "sd35-large-lora", "--set", "schedule.warmup_steps=1")
-    assert code == 0
+    assert code == 2
     assert "error: bucket-too-small: Bucket 1.0 has 3 samples, one step needs 12." in out
     assert err.endswith("This would not start as meant: 1 error above\n")
+
+
+def test_the_next_step_is_of_the_very_run_that_was_planned(run: Run) -> None:
+    arguments = ("plan", "sd35-large-lora", "--samples", 6414, "--set", "lora.rank=64", "--set", "title=a b")
+    _, _, err = run(*arguments)
+    assert (
+        err == "Next: kanjiprep launch-simpletuner sd35-large-lora --set lora.rank=64 --set 'title=a b' --dry-run\n"
+    )
+    _, _, err = run(*arguments, "--gpu", "rtx3060-12gb")
+    assert err.startswith("This does not fit a NVIDIA GeForce RTX 3060")
 
 
 def test_the_live_price_is_asked_with_the_key_and_its_failure_is_told(
@@ -126,9 +136,9 @@ def test_several_problems_are_one_message_with_a_line_each(run: Run) -> None:
     assert (code, out) == (2, "")
     assert err.splitlines()[0].endswith("tiny-cpu/run.toml: 3 problems")
     assert err.splitlines()[1:] == [
-        "  lora.rnak is not a key here, did you mean 'rank'?",
-        "  lora.alpha must be above 0, not 0.0",
-        "  training.batch must be at least 1, not -1",
+        "  --set lora.rnak is not a key here, did you mean 'rank'?",
+        "  --set lora.alpha must be above 0 and at most 1000000, not 0.0",
+        "  --set training.batch must be at least 1 and at most 1000000, not -1",
     ]
 
 

@@ -113,6 +113,12 @@ def templates_with(tmp_path: Path, source: str, name: str = "config.json") -> Te
         ("{'a': 1}", r"config\.json\.j2: makes no JSON: .* at \"\{'a': 1\}\""),
         ("", r"config\.json\.j2: makes no JSON: Expecting value at ''"),
         ("[]", r"config\.json\.j2: makes no JSON dict"),
+        ("{}", r"config\.json\.j2: makes no checkpoint_step_interval of at least 1, but None; mend the template"),
+        ('{"checkpoint_step_interval": true}', "makes no checkpoint_step_interval of at least 1, but True"),
+        (
+            '{"checkpoint_step_interval": 1, "validation_step_interval": -5}',
+            "no validation_step_interval of at least 1",
+        ),
         ('{"a": 1, "a": 2}', r"the key 'a' stands twice"),
         ('{"a": NaN}', r"NaN is no JSON number"),
     ],
@@ -120,6 +126,29 @@ def templates_with(tmp_path: Path, source: str, name: str = "config.json") -> Te
 def test_a_template_that_fails_is_named_with_its_line(tmp_path: Path, source: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         rendered(templates=templates_with(tmp_path, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "says"),
+    [
+        ("multidatabackend.json", "[1]", r"multidatabackend\.json\.j2: makes a dataset that is no table"),
+        ("prompts.json", '{"a": 1}', r"prompts\.json\.j2: makes a prompt 'a' that is no text by a short name"),
+        ("prompts.json", '{"A/..": "x"}', "makes a prompt 'A/..' that is no text by a short name"),
+        ("prompts.json", '{"a": "{ENV:HOME}"}', "prompts.json: would hold {env:...}, for which the trainer puts in"),
+    ],
+)
+def test_what_the_trainer_would_misread_is_refused(tmp_path: Path, name: str, source: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        rendered(templates=templates_with(tmp_path, source, name))
+
+
+def test_a_text_that_the_trainer_would_replace_is_refused_wherever_it_stands() -> None:
+    with pytest.raises(UsageError, match="config.json: would hold {env:...}"):
+        rendered(replace(SPEC, tracker=Tracker(project="{env:HF_TOKEN}")))
+
+
+def test_the_adapters_alpha_is_its_rank_unless_it_is_set() -> None:
+    assert rendered(replace(SPEC, lora=Lora(rank=48))).config["lora_alpha"] == 48
 
 
 def test_names_that_are_none_are_found_without_rendering(tmp_path: Path) -> None:
@@ -136,5 +165,9 @@ def test_names_that_are_none_are_found_without_rendering(tmp_path: Path) -> None
 
 def test_a_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json.j2").write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="a template is not UTF-8 text"):
+    with pytest.raises(UsageError, match="config.json.j2: is not UTF-8 text; save it as UTF-8"):
+        configs.load_templates(tmp_path)
+    (tmp_path / "config.json.j2").unlink()
+    (tmp_path / "config.json.j2").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="config.json.j2: cannot be read: no such file or directory"):
         configs.load_templates(tmp_path)

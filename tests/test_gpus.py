@@ -52,6 +52,8 @@ def test_more_gpus_cost_no_more_each() -> None:
 
 
 def test_an_unknown_name_is_told_with_a_guess() -> None:
+    with pytest.raises(UsageError, match="no GPU is called 'H100', did you mean 'h100-80gb-pcie'."):
+        gpus.gpu_named(TABLE, "H100")
     with pytest.raises(UsageError, match="no GPU is called 'a100-40gb-smx', did you mean 'a100-40gb-sxm'."):
         gpus.gpu_named(TABLE, "a100-40gb-smx")
 

@@ -1,4 +1,6 @@
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,12 +80,31 @@ def test_folders_that_are_no_dataset_are_refused(tmp_path: Path) -> None:
     ("names", "says"),
     [
         (["../a.png"], "'../a.png' is no name of a file beside it; run kanjiprep check on its folder"),
+        (["a\0.png"], "is no name of a file beside it"),
         (["sub/a.png"], "'sub/a.png' is no name of a file beside it"),
         (["a.png", "a.png"], "'a.png' has more than one row"),
     ],
 )
 def test_rows_that_cannot_be_linked_are_refused(tmp_path: Path, names: list[str], says: str) -> None:
     (tmp_path / metadata.NAME).write_bytes(metadata.to_csv([(name, "a") for name in names]))
+    with pytest.raises(DatasetError, match=says):
+        pictures.read(tmp_path, silent)
+
+
+@pytest.mark.parametrize(
+    ("size_px", "says"),
+    [
+        ((12_000, 12_000), "a.png: is larger than a picture should be; scale it down"),
+        ((60_000, 60_000), "a.png: is larger than a picture should be"),
+        ((1, 60_000), "a.png: is 1 x 60000 px, too narrow to train on; crop it"),
+    ],
+)
+def test_pictures_of_odd_sizes_are_refused(tmp_path: Path, size_px: tuple[int, int], says: str) -> None:
+    row(tmp_path)
+    head = struct.pack(">IIBBBBB", *size_px, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    data = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + data)
     with pytest.raises(DatasetError, match=says):
         pictures.read(tmp_path, silent)
 

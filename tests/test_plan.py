@@ -131,6 +131,11 @@ def test_a_cosine_with_a_warmup_is_told_as_what_it_becomes() -> None:
     assert "no cosine with a warmup" not in told(planned("sd35-large-lora", settings[0], "schedule.warmup_steps=0"))
 
 
+def test_prodigys_factor_is_no_rate_above_the_stable_one() -> None:
+    made = planned("sd35-large-lora", "optimizer.name=prodigy", "optimizer.learning_rate=1")
+    assert made.rates.above_stable is None
+
+
 def test_why_the_hours_have_a_band_is_told() -> None:
     assert "onnxruntime PR 22986" in told(planned(USERS))
 
@@ -203,7 +208,15 @@ def test_sources_are_numbered_once() -> None:
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0, "0"), (58.64, "58.6"), (1234.5, "1,230"), (0.00912, "0.0091"), (9.999, "10.00"), (36_000, "36,000")],
+    [
+        (0, "0"),
+        (58.64, "58.6"),
+        (1234.5, "1,230"),
+        (0.00912, "0.00912"),
+        (1.5e-9, "1.5e-09"),
+        (9.999, "10.00"),
+        (36_000, "36,000"),
+    ],
 )
 def test_numbers_have_three_digits_that_count(number: float, text: str) -> None:
     assert provenance.short(number) == text

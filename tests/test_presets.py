@@ -57,14 +57,37 @@ def test_a_folder_and_a_file_are_presets_too(tmp_path: Path) -> None:
     folder = preset(tmp_path / "mine")
     assert presets.load(str(folder)).spec.title == "mine"
     assert presets.load(str(folder / "run.toml")).name == "mine"
+    (folder / "other.toml").write_text(GOOD, "utf-8")
+    assert presets.load(str(folder / "other.toml")).name == "other"
 
 
 def test_settings_change_values_and_keep_their_types(tmp_path: Path) -> None:
     folder = str(preset(tmp_path / "mine"))
-    settings = ("lora.rank=16", "optimizer.learning_rate = 2e-5", "title=a b", 'model.flavour="medium"')
+    settings = (
+        "lora.rank=16",
+        "optimizer.learning_rate = 2e-5",
+        "title=a b",
+        'model.flavour="medium"',
+        "why=3\nx = 4",
+    )
     found = presets.load(folder, settings).spec
     assert (found.lora.rank, found.optimizer.learning_rate) == (16, 2e-5)
-    assert (found.title, found.model.flavour) == ("a b", "medium")
+    assert (found.title, found.model.flavour, found.why) == ("a b", "medium", "3\nx = 4")
+
+
+def test_setting_one_of_a_pair_drops_the_presets_other(tmp_path: Path) -> None:
+    folder = str(preset(tmp_path / "mine"))
+    found = presets.load(folder, ("training.steps=36_000", "checkpoints.every_steps=600")).spec
+    assert (found.training.epochs, found.training.steps) == (None, 36_000)
+    assert (found.checkpoints.every_epochs, found.checkpoints.every_steps) == (None, 600)
+
+
+def test_a_model_beside_its_preset_is_found_from_anywhere_and_a_repository_stays(tmp_path: Path) -> None:
+    folder = preset(tmp_path / "mine")
+    (folder / "weights").mkdir()
+    found = presets.load(str(folder), ("model.path=weights",)).spec
+    assert found.model.path == str(folder / "weights")
+    assert presets.load(str(folder), ("model.path=me/mine",)).spec.model.path == "me/mine"
 
 
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
@@ -94,7 +117,7 @@ gpu = "a100"
         "lora.rnak is not a key here, did you mean 'rank'?",
         "lora.alpha must be above 0",
         "optimizer.learning_rate must be a number, not 'fast'",
-        "training.batch must be at least 1, not -1",
+        "training.batch must be at least 1 and at most 1000000, not -1",
         "no prompts file 'gone.toml'",
         "config.json.j2:1: {{ rnak }} is not a name here, did you mean 'rank'?",
         "machine.gpu 'a100' is not known; known are cpu, a100-40gb-sxm",
@@ -123,11 +146,16 @@ def test_a_setting_inside_something_that_is_no_table_is_named(tmp_path: Path) ->
         ("sd35-large-lroa", "no preset 'sd35-large-lroa', did you mean 'sd35-large-lora'?; give one of sd15-full"),
         ("broken", "not TOML: "),
         ("binary", "not TOML: "),
+        ("deep", "not TOML: "),
+        ("digits", "not TOML: "),
+        ("x" * 5000, "no preset 'xxxx"),
     ],
 )
 def test_what_is_no_preset_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
     monkeypatch.chdir(tmp_path)
     preset(tmp_path / "broken", "[lora")
+    preset(tmp_path / "deep", "a = " + "[" * 5000)
+    preset(tmp_path / "digits", "a = " + "9" * 5000)
     (preset(tmp_path / "binary") / "run.toml").write_bytes(b"\xff")
     with pytest.raises(UsageError, match=says.replace("?", r"\?")):
         presets.load(name)

@@ -42,6 +42,11 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(prompts={"uncle": "x"}, libraries=("benchmark",)), "'benchmark' has 'uncle' again"),
         (Validation(libraries=("broken.toml",)), "broken.toml: not a TOML file"),
         (Validation(libraries=("odd.toml",)), "odd.toml: promts is not a key here, did you mean 'prompts'?"),
+        (Validation(libraries=("a\0b",)), "not a TOML file: embedded null byte"),
+        (Validation(libraries=("deep.toml",)), "deep.toml: not a TOML file: "),
+        (Validation(libraries=("empty.toml",)), "validation.libraries hold no prompt"),
+        (Validation(libraries=("",)), "the name of a prompts file is empty; there are benchmark"),
+        (Validation(style=""), "the name of a styles file is empty; there are calligraphy, plain"),
         (Validation(libraries=("folder",)), "folder: cannot be read: is a directory"),
         (Validation(libraries=("~nobody-of-that-name/x",)), "not a TOML file: ~nobody-of-that-name/x"),
     ],
@@ -50,5 +55,7 @@ def test_each_problem_is_named(tmp_path: Path, validation: Validation, says: str
     (tmp_path / "broken.toml").write_text("prompts = [", "utf-8")
     (tmp_path / "odd.toml").write_text("[promts]\n", "utf-8")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 5000, "utf-8")
+    (tmp_path / "empty.toml").write_text("\ufeff[prompts]\n", "utf-8")
     _, problems = prompts.load(validation, tmp_path)
     assert says in "\n".join(problems)

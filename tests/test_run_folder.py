@@ -29,7 +29,7 @@ def test_a_run_folder_holds_what_the_trainer_reads(tmp_path: Path, dataset: Data
     run = tmp_path / "runs" / "mine"
     run_folder.write(run, TINY, rendered(run), dataset)
     assert sorted(path.name for path in run.iterdir()) == ["config", "pictures", "run.toml"]
-    assert {path.name for path in (run / "config").iterdir()} == {*configs.FILES, configs.CAPTIONS}
+    assert {path.name for path in (run / "config").iterdir()} == {*configs.FILES, configs.CAPTIONS, run_folder.SUMS}
     assert json.loads((run / "config" / "config.json").read_text("utf-8"))["output_dir"] == str(run / "output")
     assert (run / "config" / "captions.jsonl").read_bytes() == pictures.captions_jsonl(dataset)
     assert (run / "pictures" / "亜.png").read_bytes() == b"picture"
@@ -41,12 +41,40 @@ def test_a_run_folder_holds_what_the_trainer_reads(tmp_path: Path, dataset: Data
 def test_a_rendering_is_replaced_and_a_begun_run_is_not(tmp_path: Path, dataset: Dataset) -> None:
     run = tmp_path / "mine"
     run_folder.write(run, TINY, rendered(run), dataset)
-    (run / "config" / "stale.json").touch()
     run_folder.write(run, TINY, rendered(run), dataset)
-    assert not (run / "config" / "stale.json").exists()
     (run / "output").mkdir()
     with pytest.raises(UsageError, match="mine: holds more than a rendering: output; give the new run"):
         run_folder.write(run, TINY, rendered(run), dataset)
+
+
+@pytest.mark.parametrize(
+    ("touch", "says"),
+    [
+        ("config/notes.txt", "config/notes.txt"),
+        ("config/config.json", "config/config.json"),
+        ("config/SHA256SUMS", "config/captions.jsonl, config/config.json, config/multidatabackend.json"),
+        ("pictures/photo.png", "pictures/photo.png"),
+        ("notes.txt", "notes.txt"),
+    ],
+)
+def test_what_a_user_put_or_changed_there_is_not_lost(
+    tmp_path: Path, dataset: Dataset, touch: str, says: str
+) -> None:
+    run = tmp_path / "mine"
+    run_folder.write(run, TINY, rendered(run), dataset)
+    (run / touch).write_bytes(b"\xff mine")
+    with pytest.raises(UsageError, match=f"holds more than a rendering: {says}; give the new run another --name"):
+        run_folder.write(run, TINY, rendered(run), dataset)
+    assert (run / touch).read_bytes() == b"\xff mine"
+
+
+def test_folders_of_the_users_own_are_not_taken_for_renderings(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / "mine" / "config" / "inner").mkdir(parents=True)
+    with pytest.raises(UsageError, match="holds more than a rendering: config/inner"):
+        run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: is no folder; move it away, or give the run another --name"):
+        run_folder.write(tmp_path / "file", TINY, rendered(tmp_path / "file"), dataset)
 
 
 def test_nothing_half_written_stays_behind(tmp_path: Path, dataset: Dataset) -> None:

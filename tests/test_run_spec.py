@@ -27,6 +27,8 @@ def test_a_consistent_spec_has_no_contradiction() -> None:
             {"model": Model("sd1x", "1.5", train="full", precision="int8")},
             "model.precision 'int8' is for frozen weights",
         ),
+        ({"machine": Machine("cpu", 2)}, "machine.gpus is more than 1 where machine.gpu is 'cpu'"),
+        ({"title": "a\nb"}, "title is more than one line"),
         ({"lora": Lora(targets=())}, "lora.targets is empty"),
         ({"machine": Machine(sharding="full")}, "machine.sharding 'full' needs more than one GPU"),
         ({"training": Training(epochs=1, steps=1)}, "training.epochs and training.steps are both set; keep one"),
@@ -65,12 +67,12 @@ def test_numbers_out_of_their_range_and_wrong_types_are_named() -> None:
     _, problems = read(RunSpec, table)
     assert problems == (
         "lora.rnak is not a key here, did you mean 'rank'?",
-        "lora.alpha must be above 0, not 0.0",
+        "lora.alpha must be above 0 and at most 1000000, not 0.0",
         "lora.dropout must be at least 0 and at most 1, not 2.0",
         "optimizer.name must be one of 'adamw_bf16', 'torch-adamw', 'optimi-adamw', 'optimi-stableadamw', "
         "'optimi-lion', 'bnb-adamw8bit', 'bnb-lion8bit-paged', 'prodigy', not 'adamw', did you mean 'adamw_bf16'?",
-        "optimizer.learning_rate must be above 0, not inf",
+        "optimizer.learning_rate must be above 0 and at most 1000000, not inf",
         "training.epochs must be a whole number, not '30'",
-        "training.batch must be at least 1, not -6",
-        "training.seed must be at least 1, not 0",
+        "training.batch must be at least 1 and at most 1000000, not -6",
+        "training.seed must be at least 1 and at most 4294967295, not 0",
     )

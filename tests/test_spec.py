@@ -67,6 +67,8 @@ class Bounded:
         ({"share": float("nan")}, "share must be at least 0 and at most 1, not nan"),
         ({"batch": 0}, "batch must be above 0, not 0"),
         ({"batch": "6"}, "batch must be a whole number, not '6'"),
+        ({"batch": -(10**400)}, f"batch must be above 0, not -1{'0' * 58}"),
+        ({"share": 10**400}, f"share must be a smaller number, not 1{'0' * 59}"),
     ],
 )
 def test_numbers_stay_within_their_bounds(table: dict[str, object], says: str) -> None:

@@ -20,7 +20,7 @@ def test_every_key_of_every_table_is_explained() -> None:
 
 def test_kinds_and_defaults_are_in_words() -> None:
     text = tables.spec_keys()
-    assert "| `batch` | whole number at least 1 | `1` | Pictures at a time on one GPU. |" in text
+    assert "| `batch` | whole number at least 1 and at most 1000000 | `1` | Pictures at a time on one GPU. |" in text
     assert "| `gradient_checkpointing` | boolean | `true` |" in text
     assert "| `targets` | list of text | `to_q`, `to_k`, `to_v`, `to_out.0` |" in text
     assert "| `prompts` | table of text |  |" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,7 +52,7 @@ def _run_options(command: Command) -> Command:
     epilog="""\b
 Examples:
   kanjiprep presets
-  kanjiprep presets sd35-large-lora > mine/run.toml""",
+  mkdir mine && kanjiprep presets sd35-large-lora > mine/run.toml""",
 )
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -102,13 +103,14 @@ def plan(
     gpu: str | None,
     curve: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Say what a run of PRESET would be and cost, before a cent is spent.
 
     Steps as the trainer counts them, the learning rate as it really runs, memory, disk, hours and dollars
     with their bands and sources, and every trap that the rules find. Prices are a dated table's, or
-    Lambda's own if LAMBDA_API_KEY is set.
+    Lambda's own if LAMBDA_API_KEY is set. Exit code 2 means that it would not start as meant.
     """
+    from kanjiprep.paths import expanded
     from kanjiprep.training import curve as curves
     from kanjiprep.training import curve_picture, plan_text, run_folder
     from kanjiprep.training import plan as planning
@@ -121,23 +123,28 @@ def plan(
     made = planning.plan(found, whole, places, market, gpu, planning.Place(None, *run_folder.earlier(places.run)))
     rates = curves.rates(made.rates.scheduler)
     if curve is not None:
-        curve_picture.write(curve, rates, f"{made.preset}: learning rate by step")
+        curve_picture.write(expanded(curve), rates, f"{made.preset}: learning rate by step")
     if as_json:
         talk.print_json(made)
-        return
-    for line in plan_text.lines(made, rates):
-        click.echo(line)
-    _advise(made, preset)
+    else:
+        for line in plan_text.lines(made, rates):
+            click.echo(line)
+        options = [*(word for setting in settings for word in ("--set", setting))]
+        options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
+        _advise(made, shlex.join(["kanjiprep", "launch-simpletuner", preset, *options, "--dry-run"]))
+    return UsageError.exit_code if planning.refusing(made.findings) else 0
 
 
-def _advise(made: Plan, preset: str) -> None:
+def _advise(made: Plan, launch: str) -> None:
     from kanjiprep.training.plan import refusing
 
-    errors = len(refusing(made.findings))
+    errors, machine = len(refusing(made.findings)), made.costs.machine
     if errors:
         talk.say(f"This would not start as meant: {errors} {'error' if errors == 1 else 'errors'} above")
+    elif machine is not None and machine.verdict == "does not fit":
+        talk.say(f"This does not fit a {machine.title}; see the others above, or change the run")
     else:
-        talk.say(f"Next: kanjiprep launch-simpletuner {preset} --dry-run")
+        talk.say(f"Next: {launch}")
 
 
 @click.command(
@@ -265,7 +272,7 @@ def _places(name: str) -> Places:
     from kanjiprep.training.configs import Places
 
     if not name or Path(name).name != name or name.startswith("."):
-        raise UsageError("is no name of a folder in runs/", f"--name {name!r}", "give a single word")
+        raise UsageError(f"{name!r} is no name of a folder in runs/", remedy="give another with --name")
     return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep") / "tiny-sd3")
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from kanjiprep.errors import UsageError
+from kanjiprep.errors import UsageError, os_reason
 from kanjiprep.resources import environment, shipped, unknown_names
 from kanjiprep.spec import did_you_mean
 from kanjiprep.training import curve, schedule
-from kanjiprep.training.prompts import Prompts
+from kanjiprep.training.prompts import SHORT_NAME, Prompts
 from kanjiprep.training.run_spec import RunSpec
 from kanjiprep.training.schedule import Steps
 
@@ -21,6 +22,8 @@ CONFIG: Final = "config.json"
 BACKENDS: Final = "multidatabackend.json"
 PROMPTS: Final = "prompts.json"
 CAPTIONS: Final = "captions.jsonl"
+_NEEDED: Final = ("checkpoint_step_interval", "validation_step_interval", "checkpoints_total_limit")
+_PLACEHOLDER: Final = "{env:"
 FILES: Final = (CONFIG, BACKENDS, PROMPTS)
 """What is rendered, each from the template of its name with ``.j2``."""
 
@@ -84,31 +87,57 @@ def load_templates(folder: Path | None = None) -> Templates:
     """The shipped templates, or those of ``folder`` where it has one of the same name.
 
     Raises:
-        UsageError: If one is not UTF-8.
+        UsageError: If one cannot be read.
     """
     ours = shipped("templates") / "simpletuner"
     paths = {}
     for name in FILES:
         own = folder / f"{name}.j2" if folder else None
-        paths[name] = own if own is not None and own.is_file() else ours / f"{name}.j2"
+        paths[name] = own if own is not None and os.path.lexists(own) else ours / f"{name}.j2"
+    return Templates({name: _source(path) for name, path in paths.items()}, paths)
+
+
+def _source(path: Path) -> str:
     try:
-        return Templates({name: path.read_text("utf-8") for name, path in paths.items()}, paths)
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError("a template is not UTF-8 text", str(folder), "save it as UTF-8") from error
+        raise UsageError("is not UTF-8 text", str(path), "save it as UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"cannot be read: {os_reason(error)}", str(path), "mend it or move it away") from error
 
 
 def render(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places, templates: Templates) -> RenderedConfig:
     """The files of a run.
 
     Raises:
-        UsageError: Naming template and line, if one of them fails or makes no JSON of its shape.
+        UsageError: Naming template and line, if one of them fails or makes no JSON of its shape, or if a
+            text holds what the trainer would replace.
     """
     words = values(spec, steps, prompts, places)
     made = {name: _document(templates, name, words) for name in FILES}
     for name, kind in ((CONFIG, dict), (BACKENDS, list), (PROMPTS, dict)):
         if not isinstance(made[name], kind):
             raise UsageError(f"makes no JSON {kind.__name__}", str(templates.paths[name]), "mend the template")
+    for name, problem in _misshapen(made):
+        raise UsageError(f"makes {problem}", str(templates.paths[name]), "mend the template")
+    for name in FILES:
+        if _PLACEHOLDER in json.dumps(made[name]).lower():
+            what = "would hold {env:...}, for which the trainer puts in a variable of the environment"
+            raise UsageError(what, name, "word it otherwise, or rename the folder")
     return RenderedConfig(made[CONFIG], tuple(made[BACKENDS]), made[PROMPTS])
+
+
+def _misshapen(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a template of one's own may leave out and a plan cannot do without, by file."""
+    for key in _NEEDED:
+        value = made[CONFIG].get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            yield CONFIG, f"no {key} of at least 1, but {value!r:.40}"
+    if not all(isinstance(entry, dict) for entry in made[BACKENDS]):
+        yield BACKENDS, "a dataset that is no table"
+    for name, text in made[PROMPTS].items():
+        if not isinstance(text, str) or not SHORT_NAME.fullmatch(name):
+            yield PROMPTS, f"a prompt {name!r:.40} that is no text by a short name"
 
 
 def template_problems(templates: Templates, words: Mapping[str, object]) -> Iterator[str]:
@@ -152,10 +181,14 @@ def _weights(spec: RunSpec, places: Places) -> dict[str, object]:
         "train": model.train,
         "precision": model.precision,
         "rank": lora.rank,
-        "alpha": int(lora.alpha) if lora.alpha.is_integer() else lora.alpha,
+        "alpha": lora.rank if lora.alpha is None else _whole(lora.alpha),
         "lora_dropout": lora.dropout,
         "targets": lora.targets,
     }
+
+
+def _whole(number: float) -> float | int:
+    return int(number) if number.is_integer() else number
 
 
 def _rates(spec: RunSpec, total_steps: int) -> dict[str, object]:

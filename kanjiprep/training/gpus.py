@@ -100,7 +100,9 @@ def gpu_named(catalogue: Catalogue, name: str) -> Gpu:
     known = {gpu.name: gpu for gpu in catalogue.gpu}
     if name not in known:
         remedy = f"use one of {', '.join(known)}"
-        raise UsageError(f"no GPU is called {name!r}{did_you_mean(name, known)}", "", remedy)
+        near = next((one for one in known if name and one.startswith(name.lower())), "")
+        guess = f", did you mean {near!r}?" if near else did_you_mean(name, known)
+        raise UsageError(f"no GPU is called {name!r}{guess}", "", remedy)
     return known[name]
 
 

@@ -204,7 +204,7 @@ def _base(model: Model, workload: Workload, sharding: Sharding) -> Figure:
     if workload.precision != "bf16":
         return within(held, 0.05, "GiB", "estimated", f"all weights in {workload.precision}")
     if sharding != "full" or workload.gpus == 1:
-        return exact(held, "GiB", "computed", "parameters x 2 bytes")
+        return exact(held, "GiB", "computed", "parameters, and the table of positions, x 2 bytes")
     gathered = 2 * 2 * model.parameters / model.blocks / GIB
     share = 4 * model.parameters / workload.gpus / GIB
     return within(share + gathered, 0.1, "GiB", "estimated", f"a share {_IN_FP32}, and two blocks gathered in bf16")

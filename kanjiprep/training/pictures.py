@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 from kanjiprep.training.run_spec import SIZE_STEP_PX
 
+_MOST_RATIO: Final = 20
 _CERTIFICATE: Final = "build.json"
 
 
@@ -65,7 +67,7 @@ def read(path: Path, progress: Progress) -> Dataset:
 def _refuse_unfit(rows: Sequence[tuple[str, str]], where: str) -> None:
     """Refuse a table whose rows cannot each be linked by their name into one folder."""
     names = [name for name, _ in rows]
-    strange = next((name for name in names if Path(name).name != name), None)
+    strange = next((name for name in names if Path(name).name != name or "\0" in name), None)
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if not names:
         raise DatasetError("has no rows", where, "run kanjiprep build")
@@ -123,11 +125,21 @@ def _aligned_px(size_px: float) -> int:
 
 def _size_px(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as picture:
-            return picture.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return _refuse_narrow(picture.size, path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DatasetError("is larger than a picture should be", str(path), "scale it down") from error
     except OSError as error:
         reason = os_reason(error) if error.errno else "not a picture"
         raise DatasetError(f"cannot be read: {reason}", str(path), "run kanjiprep check on its folder") from error
+
+
+def _refuse_narrow(size_px: tuple[int, int], path: Path) -> tuple[int, int]:
+    if max(size_px) > _MOST_RATIO * min(size_px):
+        raise DatasetError(f"is {size_px[0]} x {size_px[1]} px, too narrow to train on", str(path), "crop it")
+    return size_px
 
 
 def _digest(path: Path) -> str:
@@ -135,7 +147,7 @@ def _digest(path: Path) -> str:
         certificate = json.loads(path.read_bytes())
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError("cannot be read", str(path), "run kanjiprep check on its folder") from error
-    digest = certificate.get("digest", "") if isinstance(certificate, dict) else ""
-    return str(digest)
+    digest = certificate.get("digest") if isinstance(certificate, dict) else None
+    return digest if isinstance(digest, str) else ""

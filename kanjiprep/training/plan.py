@@ -108,6 +108,7 @@ class Plan:
     Attributes:
         preset: Its name.
         title: Its one line.
+        own_templates: Templates beside it, which may render something else than the spec says.
         dataset: Folder of the pictures.
         digest: Of the dataset; empty if it is not known.
         buckets: Pictures by bucket.
@@ -124,6 +125,7 @@ class Plan:
 
     preset: str
     title: str
+    own_templates: tuple[str, ...]
     dataset: str
     digest: str
     buckets: dict[str, int]
@@ -169,11 +171,12 @@ def plan(
     space = disk.disk(workload, samples, made, spec.machine.sharding)
     written = scale(space.checkpoint.total, made.checkpoints, "bytes")
     length = Length(workload, steps.total, samples, drawing, written)
-    costs = costs_of(spec, length, space, market, gpu or spec.machine.gpu)
+    costs = costs_of(spec, length, space, market, spec.machine.gpu if gpu is None else gpu)
     model = models.model_of(workload.family, workload.flavour)
     return Plan(
         preset=preset.name,
         title=spec.title,
+        own_templates=tuple(preset.own_templates()),
         dataset=str(dataset.folder),
         digest=dataset.digest,
         buckets=buckets,
@@ -230,7 +233,8 @@ def rates_of(spec: RunSpec, total_steps: int) -> Rates:
     scheduler = curve.scheduler_of(spec, total_steps)
     every = curve.rates(scheduler)
     picks = sorted({round(index * total_steps / (_CURVE_POINTS - 1)) for index in range(_CURVE_POINTS)})
-    is_on_record = spec.model.family == "sd3" and spec.model.flavour == "large" and spec.model.train == "lora"
+    is_large = (spec.model.family, spec.model.flavour, spec.model.train) == ("sd3", "large", "lora")
+    is_on_record = is_large and spec.optimizer.name != "prodigy"  # its rate is a factor, and near 1
     above = sum(rate > STABLE_RATE for rate in every[:-1]) / total_steps
     points = tuple((step, every[step]) for step in picks)
     return Rates(spec.schedule.shape, scheduler, curve.returns(scheduler), above if is_on_record else None, points)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Final
 
-from kanjiprep.training import curve_picture, speed
+from kanjiprep.training import curve_picture, our_words, speed
 from kanjiprep.training.machines import Machine
 from kanjiprep.training.plan import Costs, Difference, Plan
 from kanjiprep.training.provenance import Figure, scale, short
@@ -68,6 +68,8 @@ def findings(found: Sequence[Finding]) -> Iterator[str]:
     for finding in found:
         yield f"{finding.severity}: {finding.rule}: {finding.what}"
         yield f"    {finding.why} {finding.fix}"
+        if ours := our_words.named_in(finding):
+            yield f"    In run.toml: {'; '.join(ours)}."
 
 
 def band(figure: Figure, prefix: str = "", unit: str = "") -> str:
@@ -77,17 +79,25 @@ def band(figure: Figure, prefix: str = "", unit: str = "") -> str:
     return text if figure.is_exact else f"{text} ({short(figure.low)} to {short(figure.high)})"
 
 
+def counted(number: int, word: str) -> str:
+    """``1 picture``, ``2 pictures``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def _row(label: str, text: str) -> str:
     return f"{label:<{_LABEL}}{text}"
 
 
 def _head(plan: Plan) -> Iterator[str]:
     yield f"{plan.preset}: {plan.title}"
+    if plan.own_templates:
+        told = "numbers are those of run.toml, rules and checkpoints those of the rendered files"
+        yield _row("templates", f"{', '.join(plan.own_templates)} of its own: {told}")
     shapes = "of one shape" if len(plan.buckets) == 1 else f"in {len(plan.buckets)} buckets"
     digest = f", digest {plan.digest[:12]}" if plan.digest else ""
-    yield _row("dataset", f"{plan.dataset}: {plan.steps.pictures:,} pictures {shapes}{digest}")
+    yield _row("dataset", f"{plan.dataset}: {counted(plan.steps.pictures, 'picture')} {shapes}{digest}")
     for name, size in plan.steps.short_buckets.items():
-        yield _row("", f"the trainer will refuse bucket {name}: its {size:,} pictures cannot fill one step")
+        yield _row("", f"the trainer will refuse bucket {name}: its {counted(size, 'picture')} cannot fill one step")
 
 
 def _steps(plan: Plan, sources: Sources) -> Iterator[str]:
@@ -99,9 +109,9 @@ def _steps(plan: Plan, sources: Sources) -> Iterator[str]:
         yield _row("", _difference(difference, sources))
     made = plan.pictures
     yield _row(
-        "pictures",
-        f"{made.rounds:,} validations of {made.prompts} each, every {made.validation_every_steps:,} steps; "
-        f"{made.checkpoints:,} checkpoints, every {made.checkpoint_every_steps:,} steps, {made.kept:,} kept",
+        "made",
+        f"{counted(made.rounds, 'validation')} of {made.prompts} each, every {made.validation_every_steps:,} steps; "
+        f"{counted(made.checkpoints, 'checkpoint')}, every {made.checkpoint_every_steps:,} steps, {made.kept:,} kept",
     )
 
 
@@ -124,7 +134,8 @@ def _rate(plan: Plan, rates: Sequence[float]) -> Iterator[str]:
     if (plan.rates.asked, scheduler.name) == ("cosine", "polynomial"):
         yield _row("", "SimpleTuner has no cosine with a warmup: this falls straight, at most 0.11 of the peak away")
     if back:
-        yield _row("", f"back at its peak {len(back)} times: at step {', '.join(f'{step:,}' for step in back[:6])}")
+        at = ", ".join(f"{step:,}" for step in back[:6])
+        yield _row("", f"back at its peak {counted(len(back), 'time')}: at step {at}")
     if plan.rates.above_stable:
         yield _row("", _above_stable(plan))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -96,8 +97,14 @@ def load(preset: str, settings: Sequence[str] = ()) -> Preset:
     known = configs.values(spec, schedule.count(spec, NOMINAL), words, places)
     problems += configs.template_problems(templates, known)
     if problems:
-        raise tables.SpecError(str(path), tuple(problems))
-    return Preset(path.parent.name, path.parent, spec, words, templates)
+        changed = {setting.partition("=")[0].strip() for setting in settings}
+        raise tables.SpecError(str(path), tuple(_with_origin(problem, changed) for problem in problems))
+    return Preset(path.parent.name if path.name == SPEC else path.stem, path.parent, spec, words, templates)
+
+
+def _with_origin(problem: str, changed: Container[str]) -> str:
+    """``problem``, with ``--set`` before it if its key was set on the command line and not in the file."""
+    return f"--set {problem}" if problem.split(" ", 1)[0].rstrip(":") in changed else problem
 
 
 def to_toml(spec: RunSpec) -> bytes:
@@ -141,12 +148,13 @@ def _path(preset: str) -> Path:
     if preset in names():
         return shipped("simpletuner_configs") / preset / SPEC
     path = resolved(Path(preset))
-    if path.is_dir() and (path / SPEC).is_file():
-        return path / SPEC
-    if path.is_file():
-        return path
+    with suppress(OSError):  # a name too long for a file, or a folder that may not be entered
+        if path.is_dir() and (path / SPEC).is_file():
+            return path / SPEC
+        if path.is_file():
+            return path
     raise UsageError(
-        f"no preset {preset!r}{tables.did_you_mean(preset, names())}",
+        f"no preset {preset!r:.80}{tables.did_you_mean(preset, names())}",
         remedy=f"give one of {', '.join(names())}, or a folder with a {SPEC}",
     )
 
@@ -154,7 +162,7 @@ def _path(preset: str) -> Path:
 def _table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise UsageError(f"not TOML: {error}", str(path), "mend it") from error
     except OSError as error:
         raise UsageError(f"cannot be read: {os_reason(error)}", str(path), "check the path") from error
@@ -178,9 +186,10 @@ def _set(table: dict[str, Any], setting: str) -> str:
 
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return table["value"] if len(table) == 1 else text
 
 
 def _present(table: Mapping[str, Any]) -> dict[str, Any]:

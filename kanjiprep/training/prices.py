@@ -16,16 +16,18 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kanjiprep import __version__
+from kanjiprep.errors import os_reason
 from kanjiprep.training.provenance import Figure, exact
 
 ENDPOINT: Final = "https://cloud.lambda.ai"
 """Lambda's production server; the older host may redirect, which would drop the key or give it away."""
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 5.0
 
 _PATH = "/api/v1/instance-types"
 _PAUSES_S = (1.0, 2.0)  # Lambda answers one request a second
 _LONGEST_PAUSE_S = 20.0
 _MOST_BYTES = 4 << 20
+_MOST_CENTS = 10**8
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _TOO_MANY, _FORBIDDEN, _UNKNOWN_KEY = 429, 403, 401
 
@@ -73,7 +75,7 @@ def fetch(
     Args:
         key: A Lambda API key. It goes nowhere but to ``endpoint``, and into no message.
         endpoint: The server: https, or http on this machine.
-        timeout_s: Longest silence that is waited for.
+        timeout_s: Longest silence that is waited for, and longest answer.
         pause: Sleeps; another for tests.
         now: The clock; another for tests.
     """
@@ -146,18 +148,34 @@ def _ask_once(request: urllib.request.Request, timeout_s: float, now: Callable[[
     opener = urllib.request.build_opener(_NoRedirect, *direct)
     try:
         with opener.open(request, timeout=timeout_s) as reply:
-            body: bytes = reply.read(_MOST_BYTES + 1)
+            body = _body(reply, timeout_s)
             missing = reply.length
     except urllib.error.HTTPError as error:
         raise _refusal(error, now()) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise _NoAnswerError(f"Lambda could not be reached: {reason or type(error).__name__}", 0.0) from None
-    if len(body) > _MOST_BYTES:
-        raise _NoAnswerError(f"Lambda sent more than {_MOST_BYTES >> 20} MiB")
+        raise _NoAnswerError(f"Lambda could not be reached: {_reason(error)}", 0.0) from None
     if missing:
         raise _NoAnswerError(f"Lambda's answer stopped {missing:,} bytes early", 0.0)
     return body
+
+
+def _body(reply: http.client.HTTPResponse, timeout_s: float) -> bytes:
+    started, parts = time.monotonic(), bytearray()
+    while chunk := reply.read1(1 << 16):
+        parts += chunk
+        if len(parts) > _MOST_BYTES:
+            raise _NoAnswerError(f"Lambda sent more than {_MOST_BYTES >> 20} MiB")
+        if time.monotonic() - started > timeout_s:
+            raise _NoAnswerError(f"Lambda's answer takes longer than {timeout_s:g} s")
+    return bytes(parts)
+
+
+def _reason(error: Exception) -> str:
+    """The system's words, never the server's: it may send back what it was sent, the key among it."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, OSError) and not isinstance(cause, http.client.HTTPException):
+        return os_reason(cause)
+    return f"its answer is no HTTP ({type(cause).__name__})"
 
 
 def _refusal(error: urllib.error.HTTPError, now: datetime) -> _NoAnswerError:
@@ -207,7 +225,7 @@ def _read(body: bytes) -> dict[str, LivePrice]:
 def _price(name: str, entry: Any) -> LivePrice:
     about = entry["instance_type"]
     cents = int(about["price_cents_per_hour"])
-    if cents <= 0:
+    if not 0 < cents < _MOST_CENTS:
         raise ValueError(cents)
     return LivePrice(
         name=name,

@@ -17,7 +17,8 @@ from kanjiprep.training.run_spec import Validation
 
 T = TypeVar("T")
 
-_SHORT_NAME: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+SHORT_NAME: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+"""Of a prompt; it becomes a part of file names."""
 _PLACEHOLDER: Final = re.compile(r"\{env:", re.IGNORECASE)
 RESERVED: Final = ("validation", "unconditional")
 """Short names that the trainer gives to pictures of its own. Source: SimpleTuner training/validation.py."""
@@ -87,6 +88,8 @@ def load(validation: Validation, folder: Path) -> tuple[Prompts, tuple[str, ...]
         problems += [f"validation.libraries {name!r} has {key!r} again" for key in library.prompts if key in plain]
         plain.update(library.prompts)
     problems += _problems(plain, style)
+    if not plain and validation.libraries and not problems:
+        problems.append("validation.libraries hold no prompt; without pictures nothing can be judged")
     return Prompts(plain, style), tuple(problems)
 
 
@@ -97,7 +100,7 @@ def names(kind: str) -> tuple[str, ...]:
 
 def _problems(prompts: Mapping[str, str], style: Style) -> Iterator[str]:
     for name, text in prompts.items():
-        if not _SHORT_NAME.fullmatch(name) or name in RESERVED:
+        if not SHORT_NAME.fullmatch(name) or name in RESERVED:
             yield f"the prompt name {name!r} is no name for a file; use lower-case letters, digits and single _"
         if not text.strip():
             yield f"the prompt {name!r} is empty"
@@ -107,15 +110,18 @@ def _problems(prompts: Mapping[str, str], style: Style) -> Iterator[str]:
 
 
 def _read(cls: type[T], kind: str, name: str, folder: Path, problems: list[str]) -> T | None:
+    if not name:
+        problems.append(f"the name of a {kind} file is empty; there are {', '.join(names(kind))}, or give a path")
+        return None
     shipped_path = shipped("templates") / kind / f"{name}.toml"
     try:
         path = shipped_path if name in names(kind) else folder / expanded(Path(name))
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         guess = spec.did_you_mean(name, names(kind))
         problems.append(f"no {kind} file {name!r}{guess}; there are {', '.join(names(kind))}, or give a path")
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
+    except (ValueError, RecursionError, UsageError) as error:  # ValueError: not TOML, not UTF-8, a NUL in the path
         problems.append(f"{name}: not a TOML file: {error}")
         return None
     except OSError as error:

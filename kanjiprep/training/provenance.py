@@ -12,6 +12,9 @@ How = Literal["measured", "published", "estimated", "computed"]
 _BY_CERTAINTY: Final[tuple[How, ...]] = ("estimated", "published", "measured", "computed")
 
 
+_MOST_DIGITS: Final = 6
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A value with its band and its origin.
@@ -76,4 +79,4 @@ def short(number: float) -> str:
     if number == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(number)))
-    return f"{round(number, digits):,.{max(0, min(digits, 4))}f}"
+    return f"{number:.3g}" if digits > _MOST_DIGITS else f"{round(number, digits):,.{max(0, digits)}f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from kanjiprep.training.presets import Preset
 
 CONFIG: Final = "config"
 _PREPARING: Final = ".preparing"
+SUMS: Final = "SHA256SUMS"
 PICTURES: Final = "pictures"
 _PREPARED: Final = frozenset({presets.SPEC, CONFIG, PICTURES, *map("{}.j2".format, configs.FILES)})
 
@@ -77,6 +79,8 @@ def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Datas
     for name, data in rendered.files().items():
         (folder / CONFIG / name).write_bytes(data)
     (folder / CONFIG / configs.CAPTIONS).write_bytes(pictures.captions_jsonl(dataset))
+    written = {path.name: _sha256(path) for path in sorted((folder / CONFIG).iterdir())}
+    (folder / CONFIG / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in written.items()), "utf-8")
     _link(folder / PICTURES, dataset)
 
 
@@ -91,19 +95,45 @@ def _take_away(run: Path, to: Path) -> None:
 
 
 def refuse_begun(run: Path) -> None:
-    """Refuse a folder that holds more than a rendering.
+    """Refuse to replace anything but a rendering that nobody has touched.
 
     Raises:
-        UsageError: If it does.
+        UsageError: If there is anything else.
     """
     with _as_usage_error(run):
-        strangers = (
-            sorted(entry.name for entry in run.iterdir() if entry.name not in _PREPARED) if run.exists() else []
-        )
+        if os.path.lexists(run) and not run.is_dir():
+            raise UsageError("is no folder", str(run), "move it away, or give the run another --name")
+        strangers = _strangers(run) if run.exists() else []
     if strangers:
         raise UsageError(
             f"holds more than a rendering: {', '.join(strangers[:3])}", str(run), "give the new run another --name"
         )
+
+
+def _strangers(run: Path) -> list[str]:
+    """What in ``run`` a rendering did not write, or not so, by path."""
+    ours = _sums(run / CONFIG / SUMS)
+    found = [entry.name for entry in run.iterdir() if entry.name not in _PREPARED]
+    rendered = [entry for entry in _inside(run / CONFIG) if entry.name != SUMS]
+    found += [f"{CONFIG}/{entry.name}" for entry in rendered if ours.get(entry.name) != _sha256(entry)]
+    found += [f"{PICTURES}/{entry.name}" for entry in _inside(run / PICTURES) if not entry.is_symlink()]
+    return sorted(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _sums(path: Path) -> dict[str, str]:
+    try:
+        pairs = (line.split("  ", 1) for line in path.read_text("utf-8").splitlines() if "  " in line)
+        return {name: digest for digest, name in pairs}
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return {}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def earlier(run: Path) -> tuple[tuple[int, ...], Mapping[str, object] | None]:

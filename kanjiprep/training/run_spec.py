@@ -8,14 +8,18 @@ from typing import Annotated, Final, Literal
 
 from kanjiprep.spec import Bounds, did_you_mean
 
-Count = Annotated[int, Bounds(least=1)]
+MOST_STEPS: Final = 1_000_000
+"""Longest run that is planned for; thirty times the longest that we know of."""
+Count = Annotated[int, Bounds(least=1, most=MOST_STEPS)]
 """A whole number from 1."""
-Whole = Annotated[int, Bounds(least=0)]
+Whole = Annotated[int, Bounds(least=0, most=MOST_STEPS)]
 """A whole number from 0."""
+Seed = Annotated[int, Bounds(least=1, most=2**32 - 1)]
+"""What numpy takes for a seed, but 0, which means the time of day to SimpleTuner."""
 Share = Annotated[float, Bounds(least=0, most=1)]
 """A fraction from 0 to 1."""
-Rate = Annotated[float, Bounds(above=0)]
-"""A finite number above 0."""
+Rate = Annotated[float, Bounds(above=0, most=1e6)]
+"""A number above 0."""
 
 FLAVOURS: Final[Mapping[str, tuple[str, ...]]] = {"sd3": ("large", "medium", "tiny"), "sd1x": ("1.5",)}
 """Flavours by family; ``tiny`` is the random model of rehearsals, which kanjiprep makes itself."""
@@ -52,13 +56,13 @@ class Lora:
 
     Attributes:
         rank: Width of the two matrices.
-        alpha: The adapter is applied times alpha / rank.
+        alpha: The adapter is applied times alpha / rank; left out for the rank.
         dropout: Share of the adapter's inputs that are dropped in training.
         targets: Which modules get one, by their names in diffusers.
     """
 
-    rank: Count = 64
-    alpha: Rate = 64.0
+    rank: Annotated[int, Bounds(least=1, most=16_384)] = 64
+    alpha: Rate | None = None
     dropout: Share = 0.0
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
 
@@ -140,7 +144,7 @@ class Training:
     caption_dropout: Share = 0.1
     gradient_checkpointing: bool = True
     flow_shift: Rate = 1.0
-    seed: Count = 42
+    seed: Seed = 42
     steps_by_hand: Count | None = None
 
 
@@ -183,7 +187,7 @@ class Validation:
     inference_steps: Count = 30
     guidance: Annotated[float, Bounds(least=0)] = 3.0
     skip_layers: tuple[Whole, ...] = ()
-    seed: Count = 42
+    seed: Seed = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,8 @@ def _model(spec: RunSpec) -> Iterator[str]:
         yield f"model.precision {spec.model.precision!r} is for frozen weights; a full fine-tune needs 'bf16'"
     if spec.model.train == "lora" and not spec.lora.targets:
         yield "lora.targets is empty, so nothing would be trained"
+    if spec.machine.gpu == CPU and spec.machine.gpus > 1:
+        yield "machine.gpus is more than 1 where machine.gpu is 'cpu'"
     if spec.machine.sharding != "none" and spec.machine.gpus == 1:
         yield f"machine.sharding {spec.machine.sharding!r} needs more than one GPU in machine.gpus"
 
@@ -280,6 +286,8 @@ def _schedule(spec: RunSpec) -> Iterator[str]:
             f"schedule.end_learning_rate {schedule.end_learning_rate:g} is not below "
             f"optimizer.learning_rate {spec.optimizer.learning_rate:g}"
         )
+    if len(spec.title.splitlines()) > 1:
+        yield "title is more than one line; why is for more"
     if spec.training.steps is not None and schedule.warmup_steps >= spec.training.steps:
         yield f"schedule.warmup_steps {schedule.warmup_steps:,} leaves nothing of {spec.training.steps:,} steps"
 

@@ -107,7 +107,11 @@ def python_of(place: Path) -> Path:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:
+        raise TrainerError(f"cannot be looked at: {os_reason(error)}", str(path), "check its permissions") from error
+    if not is_there:
         raise TrainerError("is not there", str(path), f"give an environment with SimpleTuner, or {REMEDY}")
     return path.absolute()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,8 @@ from kanjiprep.training import prices
 from kanjiprep.training.prices import NoPrices, Prices
 
 KEY = "secret_kanji_0123456789"
+ECHO = 0
+"""A status line that holds what the server was sent."""
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 
 
@@ -53,6 +57,7 @@ class Script:
     replies: list[tuple[int, dict[str, str], bytes]]
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     address: str = ""
+    piece: int = 1 << 30
 
     def next(self) -> tuple[int, dict[str, str], bytes]:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -68,11 +73,17 @@ class Lambda(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.script.asked.append((self.path, dict(self.headers)))
         status, headers, body = self.server.script.next()
+        if status == ECHO:
+            self.wfile.write(f"HTTP/1.1 {self.headers['Authorization']} lol\r\n\r\n".encode())
+            return
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for start in range(0, len(body), self.server.script.piece):
+                self.wfile.write(body[start : start + self.server.script.piece])
+                time.sleep(0.05 if self.server.script.piece == 1 else 0)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -121,6 +132,17 @@ def test_prices_and_places_are_read_in_one_question(script: Script) -> None:
     assert (cheap.usd_per_hour, cheap.regions) == (1.99, ("us-east-1", "us-west-2"))
     assert (big.usd_per_hour, big.regions) == (31.92, ())
     assert (len(script.asked), pauses) == (1, [])
+
+
+def test_a_server_that_sends_the_key_back_is_not_repeated(script: Script) -> None:
+    reason, _ = refused(script, (ECHO, {}, b""))
+    assert reason == "Lambda could not be reached: its answer is no HTTP (BadStatusLine)"
+
+
+def test_an_answer_that_drips_is_not_waited_for(script: Script) -> None:
+    script.piece = 1
+    said = prices.fetch(KEY, script.address, timeout_s=0.3, pause=lambda _: None, now=lambda: NOW)
+    assert said == NoPrices("Lambda's answer takes longer than 0.3 s")
 
 
 def test_the_question_is_lambdas(script: Script) -> None:
