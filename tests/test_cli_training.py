@@ -57,8 +57,8 @@ def test_a_plan_is_one_json_document(run: Run) -> None:
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert set(document) == {
-        "preset", "title", "own_templates", "dataset", "digest", "buckets", "steps", "differences", "rates", "pictures", "model",
-        "model_parameters", "trained_parameters", "costs", "findings",
+        "preset", "title", "own_templates", "dataset", "digest", "buckets", "steps", "differences", "rates",
+        "pictures", "model", "model_parameters", "trained_parameters", "costs", "findings",
     }  # fmt: skip
     assert (document["steps"]["total"], document["steps"]["textbook"]) == (32_070, 32_065)
     assert document["costs"]["machine"]["gpu"] == "h100-80gb-sxm"
