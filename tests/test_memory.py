@@ -47,15 +47,16 @@ def gib(gigabytes: float) -> float:
 @pytest.mark.parametrize(("rank", "batch", "reported_gb"), REPORTED_GB)
 def test_the_estimate_meets_what_the_guide_reports(rank: int, batch: int, reported_gb: float) -> None:
     total = memory.vram(replace(GUIDE, rank=rank, batch=batch)).total
-    assert total.value == pytest.approx(gib(reported_gb), rel=0.02), "if a GB is 10^9 bytes"
-    assert total.value == pytest.approx(reported_gb, rel=0.08), "if it is 2^30"
+    assert total.value == pytest.approx(gib(reported_gb), rel=0.052), "if a GB is 10^9 bytes"
+    assert total.value == pytest.approx(reported_gb, rel=0.06), "if it is 2^30"
     assert total.low < gib(reported_gb) < reported_gb < total.high
 
 
 @pytest.mark.parametrize(("rank", "reported_gb"), REPORTED_AT_VALIDATION_GB)
 def test_the_estimate_meets_what_the_guide_reports_of_validation(rank: int, reported_gb: float) -> None:
     peak = memory.vram(replace(GUIDE, rank=rank, validation_px=1024)).peak
-    assert peak.value == pytest.approx(gib(reported_gb), rel=0.05), "if a GB is 10^9 bytes"
+    assert peak.value == pytest.approx(gib(reported_gb), rel=0.052), "if a GB is 10^9 bytes"
+    assert peak.value == pytest.approx(reported_gb, rel=0.081), "if it is 2^30"
     assert peak.low < gib(reported_gb) < reported_gb < peak.high
 
 

@@ -158,7 +158,8 @@ def _memory(costs: Costs, sources: Sources) -> Iterator[str]:
     for field in fields(costs.memory):
         figure: Figure = getattr(costs.memory, field.name)
         if figure.high > 0:
-            yield _row("", f"{field.name:<13}{band(figure):<32}{sources.cite(figure)}")
+            also = ", before training and not added" if field.name == "caching" else ""
+            yield _row("", f"{field.name:<13}{band(figure):<32}{sources.cite(figure)}{also}")
 
 
 def _disk(costs: Costs, sources: Sources) -> Iterator[str]:
