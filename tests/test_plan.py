@@ -96,7 +96,8 @@ def test_a_cpu_has_neither_hours_nor_money() -> None:
         None,
         (),
     )
-    assert "not estimated for a CPU" in told(made)
+    assert told(made).count("not estimated for a CPU") == 2
+    assert "on each GPU" not in told(made)
 
 
 def test_gpus_without_bf16_are_told_but_not_timed() -> None:

@@ -154,6 +154,9 @@ def _weights(plan: Plan) -> Iterator[str]:
 
 
 def _memory(costs: Costs, sources: Sources) -> Iterator[str]:
+    if costs.machine is None:
+        yield _row("memory", "not estimated for a CPU")
+        return
     yield _row("memory", f"on each GPU: {band(costs.memory.peak)} at the peak, {sources.cite(costs.memory.peak)}")
     for field in fields(costs.memory):
         figure: Figure = getattr(costs.memory, field.name)
