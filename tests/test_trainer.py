@@ -163,3 +163,8 @@ def test_what_runs_inside_the_trainer_needs_nothing_of_ours_and_raises_nothing(p
     modules += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
     assert [name for name in modules if name.startswith("kanjiprep")] == []
     assert [node.lineno for node in nodes if isinstance(node, ast.Raise)] == []
+
+
+def test_a_path_that_cannot_be_looked_at_is_told() -> None:
+    with pytest.raises(TrainerError, match="cannot be looked at: file name too long; check its permissions"):
+        trainers._existing(Path("x" * 5000))
