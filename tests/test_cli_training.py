@@ -93,7 +93,16 @@ def test_the_next_step_is_of_the_very_run_that_was_planned(run: Run) -> None:
         err == "Next: kanjiprep launch-simpletuner sd35-large-lora --set lora.rank=64 --set 'title=a b' --dry-run\n"
     )
     _, _, err = run(*arguments, "--gpu", "rtx3060-12gb")
-    assert err.startswith("This does not fit a NVIDIA GeForce RTX 3060")
+    assert err.startswith("This does not fit: NVIDIA GeForce RTX 3060")
+
+
+def test_a_plan_to_go_on_looks_at_the_earlier_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "first" / "output" / "checkpoint-16050").mkdir(parents=True)
+    arguments = ("plan", "sd35-large-lora", "--samples", 6414)
+    assert run(*arguments)[0] == 0
+    code, out, _ = run(*arguments, "--name", "first")
+    assert code == 2
+    assert "nothing-left-to-do" in out
 
 
 def test_the_live_price_is_asked_with_the_key_and_its_failure_is_told(

@@ -88,6 +88,12 @@ def test_a_gpu_that_does_not_exist_is_refused() -> None:
         planned(USERS, gpu="h100-80gb-smx")
 
 
+def test_a_run_without_end_is_refused_and_a_long_one_on_few_pictures_is_not() -> None:
+    with pytest.raises(UsageError, match="training: the run would have 3,210,000 steps; plan for at most 1,000,000"):
+        planned("sd35-large-lora", "training.epochs=6000")
+    assert planned("tiny-cpu", "training.epochs=2000", dataset=pictures.nominal(20, 256)).steps.total == 8000
+
+
 def test_a_cpu_has_neither_hours_nor_money() -> None:
     made = planned("tiny-cpu")
     assert (made.costs.machine, made.costs.duration, made.costs.step_seconds, made.costs.others) == (

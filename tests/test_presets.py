@@ -10,6 +10,7 @@ from kanjiprep.spec import SpecError
 from kanjiprep.training import presets
 from kanjiprep.training.run_spec import RunSpec
 
+USERS = "sd35-large-lora-lr1.05e-3"
 GOOD = """
 title = "mine"
 [training]
@@ -45,7 +46,7 @@ def test_seven_presets_ship_and_every_one_is_whole_and_says_why() -> None:
 
 def test_the_users_two_runs_are_as_they_were_but_for_their_rate() -> None:
     first, second = (presets.load(f"sd35-large-lora-lr{rate}").spec for rate in ("1.05e-3", "9.5e-4"))
-    assert (first.lora.rank, first.lora.alpha, first.training.batch) == (768, 768, 6)
+    assert (first.lora.rank, first.lora.alpha, first.training.batch) == (768, None, 6)
     assert first.validation.prompts == {"mountains": "mountains"}
     assert (first.schedule.shape, first.training.steps_by_hand) == ("periodic-cosine", 36_000)
     assert (first.optimizer.learning_rate, second.optimizer.learning_rate) == (1.05e-3, 9.5e-4)
@@ -80,6 +81,28 @@ def test_setting_one_of_a_pair_drops_the_presets_other(tmp_path: Path) -> None:
     found = presets.load(folder, ("training.steps=36_000", "checkpoints.every_steps=600")).spec
     assert (found.training.epochs, found.training.steps) == (None, 36_000)
     assert (found.checkpoints.every_epochs, found.checkpoints.every_steps) == (None, 600)
+    assert presets.load(USERS, ("schedule.shape=polynomial",)).spec.schedule.half_period_steps is None
+    with pytest.raises(SpecError, match="training.epochs and training.steps are both set"):
+        presets.load(folder, ("training.steps=5", "training.epochs=2"))
+
+
+def test_files_named_on_the_command_line_are_looked_for_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "ink.toml").write_text('prefix = "ink, "\n', "utf-8")
+    (tmp_path / "cats.toml").write_text('[prompts]\ncat = "a cat"\n', "utf-8")
+    monkeypatch.chdir(tmp_path)
+    settings = ("model.path=model", "validation.style=ink.toml", 'validation.libraries=["cats.toml"]')
+    found = presets.load("sd35-large-lora", settings)
+    assert found.spec.model.path == str(tmp_path / "model")
+    assert found.prompts.by_name == {"cat": "ink, a cat"}
+
+
+def test_texts_may_look_like_numbers(tmp_path: Path) -> None:
+    folder = str(preset(tmp_path / "mine"))
+    found = presets.load(folder, ("model.family=sd1x", "model.flavour=1.5", "model.train=full", "title=7")).spec
+    assert (found.model.flavour, found.title) == ("1.5", "7")
 
 
 def test_a_model_beside_its_preset_is_found_from_anywhere_and_a_repository_stays(tmp_path: Path) -> None:
@@ -122,7 +145,7 @@ gpu = "a100"
         "config.json.j2:1: {{ rnak }} is not a name here, did you mean 'rank'?",
         "machine.gpu 'a100' is not known; known are cpu, a100-40gb-sxm",
         "lora.targets: ",
-        "title must be a text",
+        "--set title must be a text",
     ):
         assert any(part in problem for problem in problems), part
     assert caught.value.exit_code == 2

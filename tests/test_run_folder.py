@@ -28,8 +28,8 @@ def rendered(run: Path, preset: Preset = TINY) -> RenderedConfig:
 def test_a_run_folder_holds_what_the_trainer_reads(tmp_path: Path, dataset: Dataset) -> None:
     run = tmp_path / "runs" / "mine"
     run_folder.write(run, TINY, rendered(run), dataset)
-    assert sorted(path.name for path in run.iterdir()) == ["config", "pictures", "run.toml"]
-    assert {path.name for path in (run / "config").iterdir()} == {*configs.FILES, configs.CAPTIONS, run_folder.SUMS}
+    assert sorted(path.name for path in run.iterdir()) == ["SHA256SUMS", "config", "pictures", "run.toml"]
+    assert {path.name for path in (run / "config").iterdir()} == {*configs.FILES, configs.CAPTIONS}
     assert json.loads((run / "config" / "config.json").read_text("utf-8"))["output_dir"] == str(run / "output")
     assert (run / "config" / "captions.jsonl").read_bytes() == pictures.captions_jsonl(dataset)
     assert (run / "pictures" / "亜.png").read_bytes() == b"picture"
@@ -52,7 +52,8 @@ def test_a_rendering_is_replaced_and_a_begun_run_is_not(tmp_path: Path, dataset:
     [
         ("config/notes.txt", "config/notes.txt"),
         ("config/config.json", "config/config.json"),
-        ("config/SHA256SUMS", "config/captions.jsonl, config/config.json, config/multidatabackend.json"),
+        ("SHA256SUMS", "config/captions.jsonl, config/config.json, config/multidatabackend.json"),
+        ("run.toml", "run.toml"),
         ("pictures/photo.png", "pictures/photo.png"),
         ("notes.txt", "notes.txt"),
     ],
@@ -68,10 +69,33 @@ def test_what_a_user_put_or_changed_there_is_not_lost(
     assert (run / touch).read_bytes() == b"\xff mine"
 
 
-def test_folders_of_the_users_own_are_not_taken_for_renderings(tmp_path: Path, dataset: Dataset) -> None:
-    (tmp_path / "mine" / "config" / "inner").mkdir(parents=True)
-    with pytest.raises(UsageError, match="holds more than a rendering: config/inner"):
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        ("config/inner/", "config/inner"),
+        ("run.toml", "run.toml"),
+        ("run.toml/", "run.toml"),
+        ("config", "config"),
+        ("pictures", "pictures"),
+        ("SHA256SUMS/", "SHA256SUMS"),
+    ],
+)
+def test_what_bears_a_renderings_name_is_not_taken_for_one(
+    tmp_path: Path, dataset: Dataset, make: str, says: str
+) -> None:
+    path = tmp_path / "mine" / make
+    if make.endswith("/"):
+        path.mkdir(parents=True)
+        (path / "file").touch()
+    else:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    with pytest.raises(UsageError, match=f"holds more than a rendering: {says}"):
         run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
+    assert path.exists()
+
+
+def test_a_file_in_the_place_of_the_run_is_told(tmp_path: Path, dataset: Dataset) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="file: is no folder; move it away, or give the run another --name"):
         run_folder.write(tmp_path / "file", TINY, rendered(tmp_path / "file"), dataset)
@@ -112,13 +136,25 @@ def test_templates_of_the_presets_own_travel_with_the_run(tmp_path: Path, datase
     run_folder.write(run, again, rendered(run, again), dataset)
 
 
-def test_what_a_kill_left_is_swept_away_and_what_is_at_work_is_not(tmp_path: Path, dataset: Dataset) -> None:
-    killed, working = (tmp_path / f".mine.{word}.preparing" for word in ("killed", "working"))
-    for folder in (killed, working):
-        (folder / "mine").mkdir(parents=True)
-    with run_folder._held(working):
-        run_folder.write(tmp_path / "mine", TINY, rendered(tmp_path / "mine"), dataset)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [working.name, "dataset", "mine"]
+def test_what_a_kill_left_is_swept_away(tmp_path: Path, dataset: Dataset) -> None:
+    run = tmp_path / "mine"
+    run_folder.write(run, TINY, rendered(run), dataset)
+    run.rename(tmp_path / ".mine.replaced")
+    (tmp_path / ".mine.preparing" / "config").mkdir(parents=True)
+    run_folder.write(run, TINY, rendered(run), dataset)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "mine"]
+
+
+def test_a_run_that_a_kill_moved_away_is_put_back(tmp_path: Path, dataset: Dataset) -> None:
+    run, replaced = tmp_path / "mine", tmp_path / ".mine.replaced"
+    (replaced / "output").mkdir(parents=True)
+    with pytest.raises(UsageError, match="mine: holds more than a rendering: output"):
+        run_folder.write(run, TINY, rendered(run), dataset)
+    assert (run / "output").is_dir()
+    (replaced / "output").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is a run that was moved away and could not be put back; move it yourself"):
+        run_folder.write(run, TINY, rendered(run), dataset)
+    assert (replaced / "output").is_dir()
 
 
 def test_a_run_that_begins_in_the_last_moment_is_put_back(

@@ -28,6 +28,7 @@ def test_a_consistent_spec_has_no_contradiction() -> None:
             "model.precision 'int8' is for frozen weights",
         ),
         ({"machine": Machine("cpu", 2)}, "machine.gpus is more than 1 where machine.gpu is 'cpu'"),
+        ({"model": Model(path="/nowhere/to/be/found")}, "model.path '/nowhere/to/be/found' is not there"),
         ({"title": "a\nb"}, "title is more than one line"),
         ({"lora": Lora(targets=())}, "lora.targets is empty"),
         ({"machine": Machine(sharding="full")}, "machine.sharding 'full' needs more than one GPU"),

@@ -93,6 +93,7 @@ Examples:
     "--samples", type=click.IntRange(1, 10_000_000), help="Plan for so many square pictures instead of a dataset."
 )
 @click.option("--gpu", metavar="NAME", help="Plan for this GPU.  [default: the preset's]")
+@click.option("--name", metavar="NAME", help="Plan to go on in runs/NAME, with the checkpoints that stand there.")
 @click.option("--curve", type=click.Path(path_type=Path), help="Draw the learning rate into this .svg or .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def plan(
@@ -101,6 +102,7 @@ def plan(
     settings: tuple[str, ...],
     samples: int | None,
     gpu: str | None,
+    name: str | None,
     curve: Path | None,
     as_json: bool,
 ) -> int:
@@ -119,8 +121,9 @@ def plan(
 
     found = shelf.load(preset, settings)
     whole = nominal(samples, found.spec.training.resolution_px) if samples else _dataset(dataset, as_json)
-    places, market = _places(found.name), _market()
-    made = planning.plan(found, whole, places, market, gpu, planning.Place(None, *run_folder.earlier(places.run)))
+    places = _places(found.name if name is None else name)
+    place = planning.Place() if name is None else planning.Place(None, *run_folder.earlier(places.run))
+    made = planning.plan(found, whole, places, _market(), gpu, place)
     rates = curves.rates(made.rates.scheduler)
     if curve is not None:
         curve_picture.write(expanded(curve), rates, f"{made.preset}: learning rate by step")
@@ -130,7 +133,9 @@ def plan(
         for line in plan_text.lines(made, rates):
             click.echo(line)
         options = [*(word for setting in settings for word in ("--set", setting))]
+        options += [] if gpu is None else ["--set", f"machine.gpu={gpu}"]
         options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
+        options += [] if name is None else ["--name", name]
         _advise(made, shlex.join(["kanjiprep", "launch-simpletuner", preset, *options, "--dry-run"]))
     return UsageError.exit_code if planning.refusing(made.findings) else 0
 
@@ -142,7 +147,7 @@ def _advise(made: Plan, launch: str) -> None:
     if errors:
         talk.say(f"This would not start as meant: {errors} {'error' if errors == 1 else 'errors'} above")
     elif machine is not None and machine.verdict == "does not fit":
-        talk.say(f"This does not fit a {machine.title}; see the others above, or change the run")
+        talk.say(f"This does not fit: {machine.title}. See the others above, or change the run")
     else:
         talk.say(f"Next: {launch}")
 

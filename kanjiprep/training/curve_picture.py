@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,8 @@ def write(path: Path, rates: Sequence[float], title: str) -> None:
         aside.write_bytes(picture)
         aside.rename(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         raise UsageError(f"cannot be written: {os_reason(error)}", str(path), "give another path") from error
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kanjiprep.errors import UsageError
 from kanjiprep.training import configs, curve, disk, gpus, machines, memory, models, pictures, rules, schedule, speed
 from kanjiprep.training.configs import Places, RenderedConfig
 from kanjiprep.training.curve import Scheduler
@@ -18,7 +19,7 @@ from kanjiprep.training.prices import NoPrices
 from kanjiprep.training.provenance import Figure, scale
 from kanjiprep.training.rules import Context, Finding, Subject
 from kanjiprep.training.rules.clipping import STABLE_RATE
-from kanjiprep.training.run_spec import CPU, RunSpec
+from kanjiprep.training.run_spec import CPU, MOST_STEPS, RunSpec
 from kanjiprep.training.schedule import Steps
 from kanjiprep.training.speed import Drawing, Duration
 
@@ -159,11 +160,13 @@ def plan(
         place: What is known of the run folder and its disk.
 
     Raises:
-        UsageError: If there is no such GPU, or it cannot train in bf16.
+        UsageError: If there is no such GPU, it cannot train in bf16, or the run is endless.
     """
     spec = preset.spec
     buckets = pictures.buckets(dataset.pictures, spec.training.resolution_px)
     steps = schedule.count(spec, buckets)
+    if steps.total > MOST_STEPS:
+        raise UsageError(f"the run would have {steps.total:,} steps", "training", f"plan for at most {MOST_STEPS:,}")
     rendered = configs.render(spec, steps, preset.prompts, places, preset.templates)
     made = pictures_of(rendered, steps)
     workload = machines.workload_of(spec)
@@ -279,7 +282,7 @@ def judge(
         total_steps=steps.total,
         checkpoint_bytes=round(space.checkpoint.total.value),
         other_bytes=round(space.total.value - space.checkpoints.value),
-        free_disk_bytes=place.free_disk_bytes or _disk_bytes(costs.machine),
+        free_disk_bytes=_disk_bytes(costs.machine) if place.free_disk_bytes is None else place.free_disk_bytes,
         output_checkpoints=place.checkpoints,
         previous=place.previous,
         training_s=duration.training.value * 3600 if duration else None,

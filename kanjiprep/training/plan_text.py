@@ -108,10 +108,11 @@ def _steps(plan: Plan, sources: Sources) -> Iterator[str]:
     for difference in plan.differences:
         yield _row("", _difference(difference, sources))
     made = plan.pictures
+    every, looks = (counted(one, "step") for one in (made.checkpoint_every_steps, made.validation_every_steps))
     yield _row(
         "made",
-        f"{counted(made.rounds, 'validation')} of {made.prompts} each, every {made.validation_every_steps:,} steps; "
-        f"{counted(made.checkpoints, 'checkpoint')}, every {made.checkpoint_every_steps:,} steps, {made.kept:,} kept",
+        f"{counted(made.rounds, 'validation')} of {made.prompts} each, every {looks}; "
+        f"{counted(made.checkpoints, 'checkpoint')}, every {every}, {made.kept:,} kept",
     )
 
 
@@ -162,7 +163,7 @@ def _memory(costs: Costs, sources: Sources) -> Iterator[str]:
         figure: Figure = getattr(costs.memory, field.name)
         if figure.high > 0:
             also = ", before training and not added" if field.name == "caching" else ""
-            yield _row("", f"{field.name:<13}{band(figure):<32}{sources.cite(figure)}{also}")
+            yield _row("", f"{field.name:<13}{band(figure):<31} {sources.cite(figure)}{also}")
 
 
 def _disk(costs: Costs, sources: Sources) -> Iterator[str]:
@@ -172,7 +173,7 @@ def _disk(costs: Costs, sources: Sources) -> Iterator[str]:
     for field in fields(costs.disk):
         figure = getattr(costs.disk, field.name)
         if isinstance(figure, Figure) and figure.high > 0:
-            yield _row("", f"{field.name.replace('_', ' '):<13}{_gigabytes(figure):<32}{sources.cite(figure)}")
+            yield _row("", f"{field.name.replace('_', ' '):<13}{_gigabytes(figure):<31} {sources.cite(figure)}")
 
 
 def _gigabytes(figure: Figure) -> str:
@@ -189,7 +190,7 @@ def _time(costs: Costs, sources: Sources) -> Iterator[str]:
     yield _row("time", f"{band(costs.duration.total)}; {step}")
     for field in fields(costs.duration):
         figure: Figure = getattr(costs.duration, field.name)
-        yield _row("", f"{field.name:<13}{band(figure):<32}{sources.cite(figure)}")
+        yield _row("", f"{field.name:<13}{band(figure):<31} {sources.cite(figure)}")
     yield _row("money", _money(machine, sources))
     if costs.price_note:
         yield _row("", f"no live price: {costs.price_note}")

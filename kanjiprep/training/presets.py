@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Container, Iterator, Mapping, Sequence
+import typing
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +21,16 @@ from kanjiprep.training.prompts import Prompts
 from kanjiprep.training.run_spec import RunSpec
 
 SPEC: Final = "run.toml"
-_TWINS: Final[Mapping[tuple[str, ...], str]] = {
-    ("training", "steps"): "epochs",
-    ("training", "epochs"): "steps",
-    ("checkpoints", "every_steps"): "every_epochs",
-    ("checkpoints", "every_epochs"): "every_steps",
+_TWINS: Final[Mapping[str, str]] = {
+    "training.steps": "training.epochs",
+    "training.epochs": "training.steps",
+    "checkpoints.every_steps": "checkpoints.every_epochs",
+    "checkpoints.every_epochs": "checkpoints.every_steps",
+    "schedule.shape": "schedule.half_period_steps",
 }
-"""Of these pairs only one can be set; setting one on the command line drops the preset's other."""
+"""What a preset says of the second means nothing any more when the first is set on the command line."""
+_PATHS: Final = ("model.path", "validation.style", "validation.libraries")
+"""Keys that may name files; on the command line, from the working folder."""
 NOMINAL: Final = {"1.0": 6414}
 """The published dataset, for which the committed presets are rendered."""
 
@@ -85,6 +89,8 @@ def load(preset: str, settings: Sequence[str] = ()) -> Preset:
     """
     path = _path(preset)
     table = _table(path)
+    changed = {setting.partition("=")[0].strip() for setting in settings}
+    _drop(table, {_TWINS[key] for key in changed if key in _TWINS} - changed)
     problems = [found for setting in settings if (found := _set(table, setting))]
     spec, found_in_table = tables.read(RunSpec, table)
     problems += found_in_table
@@ -97,14 +103,15 @@ def load(preset: str, settings: Sequence[str] = ()) -> Preset:
     known = configs.values(spec, schedule.count(spec, NOMINAL), words, places)
     problems += configs.template_problems(templates, known)
     if problems:
-        changed = {setting.partition("=")[0].strip() for setting in settings}
         raise tables.SpecError(str(path), tuple(_with_origin(problem, changed) for problem in problems))
     return Preset(path.parent.name if path.name == SPEC else path.stem, path.parent, spec, words, templates)
 
 
-def _with_origin(problem: str, changed: Container[str]) -> str:
+def _with_origin(problem: str, changed: Collection[str]) -> str:
     """``problem``, with ``--set`` before it if its key was set on the command line and not in the file."""
-    return f"--set {problem}" if problem.split(" ", 1)[0].rstrip(":") in changed else problem
+    key = problem.split(" ", 1)[0].rstrip(":")
+    is_changed = any(one == key or one.startswith(f"{key}.") or key.startswith(f"{one}.") for one in changed)
+    return f"--set {problem}" if is_changed else problem
 
 
 def to_toml(spec: RunSpec) -> bytes:
@@ -179,17 +186,45 @@ def _set(table: dict[str, Any], setting: str) -> str:
         if not isinstance(inner, dict):
             return f"--set {key.strip()}: {part} is no table"
         table = inner
-    table[parts[-1]] = _value(text.strip())
-    table.pop(_TWINS.get(tuple(parts), ""), None)
+    table[parts[-1]] = _value(key.strip(), text.strip())
     return ""
 
 
-def _value(text: str) -> object:
+def _drop(table: dict[str, Any], keys: Container[str]) -> None:
+    """Take ``keys`` (``table.key``) out of ``table``."""
+    for name, inner in table.items():
+        if isinstance(inner, dict):
+            for key in [key for key in inner if f"{name}.{key}" in keys]:
+                del inner[key]
+
+
+def _value(key: str, text: str) -> object:
+    """``text`` as a TOML value, unless it is none or ``key`` is a text; a file that is there by its whole path."""
     try:
         table = tomllib.loads(f"value = {text}")
+        value = table["value"] if len(table) == 1 else text
     except (ValueError, RecursionError):
+        value = text
+    if _is_text(key) and not isinstance(value, str):
         return text
-    return table["value"] if len(table) == 1 else text
+    if key not in _PATHS:
+        return value
+    return [_found(name) for name in value] if isinstance(value, list) else _found(value)
+
+
+def _found(name: object) -> object:
+    if isinstance(name, str) and name and Path(name).exists():
+        return str(resolved(Path(name)))
+    return name
+
+
+def _is_text(key: str) -> bool:
+    """Whether ``key`` of run.toml is a text."""
+    kind: Any = RunSpec
+    for part in key.split("."):
+        hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        kind = hints.get(part)
+    return kind is str
 
 
 def _present(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import glob
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +19,13 @@ from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.presets import Preset
 
 CONFIG: Final = "config"
-_PREPARING: Final = ".preparing"
-SUMS: Final = "SHA256SUMS"
 PICTURES: Final = "pictures"
-_PREPARED: Final = frozenset({presets.SPEC, CONFIG, PICTURES, *map("{}.j2".format, configs.FILES)})
+SUMS: Final = "SHA256SUMS"
+"""Of every file that a rendering wrote, so that nothing else is ever replaced."""
 
 
 def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
-    """Write ``run.toml``, ``config/`` and ``pictures/`` of a run that has not begun.
+    """Write ``run.toml``, ``config/``, ``pictures/`` and their sums of a run that has not begun.
 
     ``pictures/`` holds links into the dataset folder: SimpleTuner keeps its bucket lists beside the
     pictures, and the dataset folder stays as it was built.
@@ -42,56 +39,60 @@ def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset)
     Raises:
         UsageError: If a run has begun there, something else is in the way, or it cannot be written.
     """
-    refuse_begun(run)
+    aside, replaced = (run.with_name(f".{run.name}.{word}") for word in ("preparing", "replaced"))
     with _as_usage_error(run):
         run.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(run)
-        aside = Path(tempfile.mkdtemp(prefix=f".{run.name}.", suffix=_PREPARING, dir=run.parent))
-        with _removed_at_last(aside), _held(aside):
-            _fill(aside / run.name, preset, rendered, dataset)
-            if os.path.lexists(run):
-                _take_away(run, aside / "replaced")
-            (aside / run.name).rename(run)
+        with _alone(run.parent), _removed_at_last(aside):
+            _recover(run, replaced)
+            refuse_begun(run)
+            shutil.rmtree(aside, ignore_errors=True)
+            _fill(aside, preset, rendered, dataset)
+            if run.exists():
+                run.rename(replaced)
+                _recover(run, replaced)
+            aside.rename(run)
 
 
-def _sweep(run: Path) -> None:
-    """Remove what launches that were killed left aside; those at work hold theirs."""
-    for left in run.parent.glob(f".{glob.escape(run.name)}.*{_PREPARING}"):
-        with suppress(BlockingIOError, FileNotFoundError), _held(left):
-            shutil.rmtree(left)
+def _recover(run: Path, replaced: Path) -> None:
+    """Remove an earlier rendering that was moved away; if it is more than that, move it back.
+
+    A run may have begun in it in the last moment, or a kill may have left it.
+    """
+    if not replaced.exists():
+        return
+    if not _strangers(replaced):
+        shutil.rmtree(replaced)
+    elif run.exists():
+        raise UsageError("is a run that was moved away and could not be put back", str(replaced), "move it yourself")
+    else:
+        replaced.rename(run)
+        refuse_begun(run)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` while others who would write a run into it wait."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
 
 
 def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
+    files = {
+        presets.SPEC: presets.to_toml(preset.resolved_spec()),
+        **{name: source.encode() for name, source in preset.own_templates().items()},
+        **{f"{CONFIG}/{name}": data for name, data in rendered.files().items()},
+        f"{CONFIG}/{configs.CAPTIONS}": pictures.captions_jsonl(dataset),
+    }
     (folder / CONFIG).mkdir(parents=True)
-    (folder / presets.SPEC).write_bytes(presets.to_toml(preset.resolved_spec()))
-    for name, source in preset.own_templates().items():
-        (folder / name).write_text(source, "utf-8")
-    for name, data in rendered.files().items():
-        (folder / CONFIG / name).write_bytes(data)
-    (folder / CONFIG / configs.CAPTIONS).write_bytes(pictures.captions_jsonl(dataset))
-    written = {path.name: _sha256(path) for path in sorted((folder / CONFIG).iterdir())}
-    (folder / CONFIG / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in written.items()), "utf-8")
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+    (folder / SUMS).write_text("".join(lines), "utf-8")
     _link(folder / PICTURES, dataset)
-
-
-def _take_away(run: Path, to: Path) -> None:
-    """Move an earlier rendering out of the way, and back if a run began in it meanwhile."""
-    run.rename(to)
-    try:
-        refuse_begun(to)
-    except UsageError:
-        to.rename(run)
-        raise
 
 
 def refuse_begun(run: Path) -> None:
@@ -112,28 +113,28 @@ def refuse_begun(run: Path) -> None:
 
 def _strangers(run: Path) -> list[str]:
     """What in ``run`` a rendering did not write, or not so, by path."""
-    ours = _sums(run / CONFIG / SUMS)
-    found = [entry.name for entry in run.iterdir() if entry.name not in _PREPARED]
-    rendered = [entry for entry in _inside(run / CONFIG) if entry.name != SUMS]
-    found += [f"{CONFIG}/{entry.name}" for entry in rendered if ours.get(entry.name) != _sha256(entry)]
-    found += [f"{PICTURES}/{entry.name}" for entry in _inside(run / PICTURES) if not entry.is_symlink()]
+    ours = _sums(run / SUMS)
+    entries = list(run.iterdir())
+    folders = {CONFIG, PICTURES} & {entry.name for entry in entries if entry.is_dir() and not entry.is_symlink()}
+    files = [entry.name for entry in entries if entry.name not in folders and (entry.name != SUMS or entry.is_dir())]
+    if CONFIG in folders:
+        files += [f"{CONFIG}/{entry.name}" for entry in (run / CONFIG).iterdir()]
+    found = [name for name in files if ours.get(name) != _sha256(run / name)]
+    if PICTURES in folders:
+        found += [f"{PICTURES}/{entry.name}" for entry in (run / PICTURES).iterdir() if not entry.is_symlink()]
     return sorted(found)
-
-
-def _inside(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _sums(path: Path) -> dict[str, str]:
     try:
         pairs = (line.split("  ", 1) for line in path.read_text("utf-8").splitlines() if "  " in line)
         return {name: digest for digest, name in pairs}
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         return {}
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
 
 
 def earlier(run: Path) -> tuple[tuple[int, ...], Mapping[str, object] | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from kanjiprep.spec import Bounds, did_you_mean
@@ -253,6 +254,8 @@ def _model(spec: RunSpec) -> Iterator[str]:
         yield f"model.flavour must be one of {', '.join(map(repr, flavours))} for {spec.model.family}" + (
             f", not {spec.model.flavour!r}{guess}"
         )
+    if spec.model.path.startswith(("/", ".", "~")) and not Path(spec.model.path).exists():
+        yield f"model.path {spec.model.path!r} is not there"
     if spec.model.train == "full" and spec.model.precision != "bf16":
         yield f"model.precision {spec.model.precision!r} is for frozen weights; a full fine-tune needs 'bf16'"
     if spec.model.train == "lora" and not spec.lora.targets:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kanjiprep.errors import UsageError
-from kanjiprep.training.run_spec import MOST_STEPS, Checkpoints, RunSpec
+from kanjiprep.training.run_spec import Checkpoints, RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +87,10 @@ def short_buckets(buckets: Mapping[str, int], portions: Portions) -> dict[str, i
 
 
 def count(spec: RunSpec, buckets: Mapping[str, int]) -> Steps:
-    """The length of ``spec`` on a dataset with so many pictures in each bucket.
-
-    Raises:
-        UsageError: If it is longer than ``MOST_STEPS``.
-    """
+    """The length of ``spec`` on a dataset with so many pictures in each bucket."""
     portions = portions_of(spec)
     per_epoch = steps_per_epoch(buckets, portions)
     total = spec.training.steps or (spec.training.epochs or 0) * per_epoch
-    if total > MOST_STEPS:
-        raise UsageError(f"the run would have {total:,} steps", "training", f"plan for at most {MOST_STEPS:,}")
     pictures = sum(buckets.values())
     epochs = total / per_epoch
     return Steps(

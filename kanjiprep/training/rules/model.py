@@ -30,8 +30,6 @@ _SETUP: Final = "SimpleTuner 4.10.1 helpers/models/common.py setup_model_flavour
 VERY_LARGE_RANK: Final = 256
 """Above this the trainer's own web interface calls a rank very large."""
 
-"""What the trainer lets T5 read of a caption for SD3."""
-
 GONE_OPTIMIZERS: Final[Mapping[str, str]] = {
     "adafactor": "optimi-stableadamw",
     "adamw": "adamw_bf16 or torch-adamw",
