@@ -132,12 +132,16 @@ def plan(
     else:
         for line in plan_text.lines(made, rates):
             click.echo(line)
-        options = [*(word for setting in settings for word in ("--set", setting))]
-        options += [] if gpu is None else ["--set", f"machine.gpu={gpu}"]
-        options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
-        options += [] if name is None else ["--name", name]
-        _advise(made, shlex.join(["kanjiprep", "launch-simpletuner", preset, *options, "--dry-run"]))
+        _advise(made, _launch_line(preset, dataset, settings, gpu, name))
     return UsageError.exit_code if planning.refusing(made.findings) else 0
+
+
+def _launch_line(preset: str, dataset: Path, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
+    wanted = settings if gpu is None else (*settings, f"machine.gpu={gpu}")
+    options = [word for setting in wanted for word in ("--set", setting)]
+    options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
+    options += [] if name is None else ["--name", name]
+    return shlex.join(["kanjiprep", "launch-simpletuner", preset, *options, "--dry-run"])
 
 
 def _advise(made: Plan, launch: str) -> None:
