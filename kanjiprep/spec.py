@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import types
 import typing
@@ -105,8 +106,7 @@ def _read(kind: Any, value: object, path: str, problems: list[str]) -> object:
 def _read_dataclass(cls: type, value: object, path: str, problems: list[str]) -> object:
     if not isinstance(value, Mapping):
         return _expect(False, value, path, "a table", problems)
-    hints = typing.get_type_hints(cls, include_extras=True)
-    known = {field.name: field for field in fields(cls)}
+    hints, known = _hints(cls), {field.name: field for field in fields(cls)}
     problems += [
         f"{_join(path, key)} is not a key here{did_you_mean(str(key), known)}" for key in value if key not in known
     ]
@@ -121,6 +121,11 @@ def _read_dataclass(cls: type, value: object, path: str, problems: list[str]) ->
     problems += [f"{_join(path, name)} is missing" for name in missing]
     is_whole = all(name in arguments for name, field in known.items() if _is_required(field))
     return cls(**arguments) if is_whole else None
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _read_bounded(kind: Any, bounds: Bounds, value: object, path: str, problems: list[str]) -> object:

@@ -49,7 +49,7 @@ def test_a_plan_is_told_with_its_next_step(run: Run) -> None:
     assert code == 0
     assert "36,000 as set by hand: 3,930 more" in out
     assert "warning: cosine-returns: " in out
-    assert err == f"Next: kanjiprep launch-simpletuner {USERS} --dry-run\n"
+    assert err == f"Next: kanjiprep launch-simpletuner {USERS}\n"
 
 
 def test_a_plan_is_one_json_document(run: Run) -> None:
@@ -89,9 +89,7 @@ def test_a_plan_that_would_not_start_says_so(run: Run, request_of: Callable[...,
 def test_the_next_step_is_of_the_very_run_that_was_planned(run: Run) -> None:
     arguments = ("plan", "sd35-large-lora", "--samples", 6414, "--set", "lora.rank=64", "--set", "title=a b")
     _, _, err = run(*arguments)
-    assert (
-        err == "Next: kanjiprep launch-simpletuner sd35-large-lora --set lora.rank=64 --set 'title=a b' --dry-run\n"
-    )
+    assert err == "Next: kanjiprep launch-simpletuner sd35-large-lora --set lora.rank=64 --set 'title=a b'\n"
     _, _, err = run(*arguments, "--gpu", "rtx3060-12gb")
     assert err.startswith("This does not fit: NVIDIA GeForce RTX 3060")
 
@@ -125,7 +123,17 @@ def test_the_live_price_is_asked_with_the_key_and_its_failure_is_told(
         (["plan", USERS, "--samples", "9", "--curve", "x.gif"], 2, "x.gif: is neither .svg nor .png"),
         (["plan", USERS, "--set", "lora.rnak=4"], 2, "lora.rnak is not a key here, did you mean 'rank'?"),
         (["presets", "gone"], 2, "no preset 'gone'"),
-        (["launch-simpletuner", "tiny-cpu"], 2, "starting a run is not there yet; give --dry-run"),
+        (["launch-simpletuner", "tiny-cpu", "--max-usd", "0"], 2, "'--max-usd'"),
+        (
+            ["launch-simpletuner", "gone", "--resume"],
+            2,
+            "no run 'gone'; launch one with kanjiprep launch-simpletuner",
+        ),
+        (["launch-simpletuner", "gone", "--resume", "--set", "a=1"], 2, "--set cannot be had with --resume"),
+        (["launch-simpletuner", "sd15-full", "--guard", "rollback"], 2, "for model.train 'full' take 'stop'"),
+        (["monitor", "gone"], 2, "no run 'gone'"),
+        (["stop", "gone"], 2, "no run 'gone'"),
+        (["rehearse", "sd35-large-lora", "--trainer", "gone"], 6, "kanjiprep setup-trainer"),
         (["launch-simpletuner", "tiny-cpu", "--dry-run", "--trainer", "gone"], 6, "kanjiprep setup-trainer"),
         (["setup-trainer", "--accelerator", "tpu"], 2, "'tpu' is not one of"),
     ],

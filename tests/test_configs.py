@@ -23,7 +23,7 @@ from kanjiprep.training.run_spec import (
 
 SPEC = RunSpec(training=Training(epochs=30, batch=6), checkpoints=Checkpoints(every_epochs=1))
 WORDS = Prompts({"uncle": 'Uncle "who" feeds 猿'}, Style("ink, ", "", "colour"))
-PLACES = Places(Path("/runs/mine"), Path("/cache/tiny"))
+PLACES = Places(Path("/runs/mine"), Path("/cache"))
 SHIPPED = configs.load_templates()
 
 
@@ -70,7 +70,7 @@ def test_files_are_json_in_the_order_of_the_templates() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"model": Model(flavour="tiny")}, {"pretrained_model_name_or_path": "/cache/tiny", "model_flavour": None}),
+        ({"model": Model(flavour="tiny")}, {"pretrained_model_name_or_path": "/cache/tiny-sd3", "model_flavour": None}),
         ({"model": Model(path="me/mine")}, {"pretrained_model_name_or_path": "me/mine", "model_flavour": None}),
         ({"model": Model("sd1x", "1.5", train="full")}, {"model_type": "full", "lora_rank": None}),
         ({"model": Model("sd1x", "1.5", train="full")}, {"flow_schedule_shift": None, "model_flavour": "1.5"}),

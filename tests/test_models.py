@@ -12,11 +12,12 @@ COUNTED = {
     ("sd3", "medium"): (2_243_171_520, 148, 454_656),
     ("sd3", "tiny"): (323_872, 12, 1_536),
     ("sd1x", "1.5"): (859_520_964, 128, 199_296),
+    ("sd1x", "tiny"): (629_732, 128, 5_952),
 }
 """Parameters, LoRA modules and LoRA parameters a rank, as diffusers 0.42.1 and peft 0.21.2 make them."""
 
 
-@pytest.mark.parametrize("name", COUNTED, ids=lambda name: name[1])
+@pytest.mark.parametrize("name", COUNTED, ids="-".join)
 def test_a_shape_counts_to_what_diffusers_makes(name: tuple[str, str]) -> None:
     model = models.model_of(*name)
     modules = models.lora_modules(model, IMAGE_ATTENTION)
@@ -48,6 +49,13 @@ def test_weight_files_are_as_large_as_the_hub_shows(name: tuple[str, str], shown
 
 def test_the_tiny_file_is_as_large_as_it_was_seen_but_for_its_header() -> None:
     assert 0 < 1_836_424 - models.weight_bytes(models.model_of("sd3", "tiny")) < 10_000
+
+
+def test_a_tiny_model_has_the_modules_of_the_large_one_and_no_download() -> None:
+    for family, flavour in (("sd3", "large"), ("sd1x", "1.5")):
+        tiny, large = models.model_of(family, "tiny"), models.model_of(family, flavour)
+        assert {layer.name for layer in tiny.layers} == {layer.name for layer in large.layers}
+        assert (tiny.repo, tiny.files, tiny.prediction) == ("", (), large.prediction)
 
 
 def test_a_download_has_the_text_encoders_too() -> None:

@@ -19,7 +19,7 @@ def render(name: str) -> dict[str, bytes]:
     """A preset's files as for the published dataset, seen from the folder in which it was built."""
     preset = presets.load(name)
     steps = schedule.count(preset.spec, presets.NOMINAL)
-    places = Places(Path("runs") / name, Path("runs") / "tiny-sd3")
+    places = Places(Path("runs") / name, Path("runs"))
     return configs.render(preset.spec, steps, preset.prompts, places, preset.templates).files()
 
 

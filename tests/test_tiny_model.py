@@ -7,6 +7,7 @@ import pytest
 from kanjiprep.errors import TrainerError
 from kanjiprep.training import tiny_model
 from kanjiprep.training.inside import tiny_model as inside
+from kanjiprep.training.run_spec import FLAVOURS, TINY
 from kanjiprep.training.trainer import Trainer
 
 TRAINER = Trainer(Path("/nowhere/python"), "4.10.1", Path("/nowhere"), "option")
@@ -26,6 +27,14 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainerError, match=r"cannot be written: (not a directory|file exists); give another folder"):
         tiny_model.make(TRAINER, tmp_path / "file" / "tiny")
+
+
+def test_every_family_has_a_model_with_its_text_encoder_and_tokenizers() -> None:
+    assert set(inside.FAMILIES) == {family for family, flavours in FLAVOURS.items() if TINY in flavours}
+    assert [list(one.clip_tokenizers) for one in inside.FAMILIES.values()] == [
+        ["tokenizer", "tokenizer_2"],
+        ["tokenizer"],
+    ]
 
 
 def test_each_byte_has_a_letter_of_its_own_that_prints() -> None:

@@ -42,11 +42,12 @@ def test_a_run_on_a_gpu_reads_our_config_and_tells_no_one() -> None:
     assert ours == {
         "HOME": "/home/me",
         "HF_TOKEN": "t",
-        "PYTHONPATH": "/mine",
+        "PYTHONPATH": f"{trainers.INSIDE / 'shim'}:/mine",
         "CONFIG_BACKEND": "json",
         "CONFIG_PATH": "/run/config",
         "SIMPLETUNER_DISABLE_COLORS": "1",
         "PYTHONUNBUFFERED": "1",
+        "TQDM_POSITION": "-1",
         "TOKENIZERS_PARALLELISM": "false",
         "WANDB_MODE": "disabled",
     }
@@ -58,7 +59,7 @@ def test_wandb_is_left_alone_when_asked_for() -> None:
     assert trainers.environment(CONFIG, {"WANDB_MODE": "online"}, on_gpu=True)["WANDB_MODE"] == "disabled"
 
 
-def test_a_run_without_a_gpu_gets_the_shim_first() -> None:
+def test_the_shim_comes_first_and_a_run_without_a_gpu_is_told_so() -> None:
     ours = trainers.environment(CONFIG, {"PYTHONPATH": "/mine"}, on_gpu=False)
     shim, _, rest = ours["PYTHONPATH"].partition(os.pathsep)
     assert (Path(shim) / "sitecustomize.py").is_file()

@@ -12,7 +12,9 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
-from kanjiprep.cli.training import launch_simpletuner, plan, presets, setup_trainer
+from kanjiprep.cli.running import launch_simpletuner, rehearse
+from kanjiprep.cli.training import plan, presets, setup_trainer
+from kanjiprep.cli.watching import monitor, stop
 from kanjiprep.errors import Interrupted, KanjiprepError, os_reason
 from kanjiprep.spec import SpecError, did_you_mean
 
@@ -59,7 +61,7 @@ def door() -> None:
     """
 
 
-for _command in (build, check, plan, launch_simpletuner, presets, setup_trainer):
+for _command in (build, check, plan, rehearse, launch_simpletuner, monitor, stop, presets, setup_trainer):
     door.add_command(_command)
 
 

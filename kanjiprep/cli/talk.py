@@ -6,14 +6,17 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kanjiprep.progress import Progress, silent
+
+LABEL_WIDTH: Final = 11
+"""Of the label that begins a line about a run."""
 
 
 def say(text: str) -> None:
@@ -54,6 +57,27 @@ def _bar() -> Iterator[Progress]:
             bar.update(stages[stage], completed=done, total=total)
 
         yield listen
+
+
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan", "log": "dim"}
+
+
+@contextmanager
+def live_lines() -> Iterator[Callable[[Iterable[str]], None]]:
+    """A function that shows labelled lines on the terminal in the place of those before."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+
+    def styled(line: str) -> Text:
+        text = Text(line, style=_COLOURS.get(line.split(" ", 1)[0], ""), no_wrap=True, overflow="ellipsis")
+        text.stylize("bold", 0, LABEL_WIDTH)
+        return text
+
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda lines: live.update(Text("\n").join(map(styled, lines)), refresh=True)
 
 
 class _Lines:

@@ -1,4 +1,4 @@
-"""``presets``, ``plan``, ``launch-simpletuner`` and ``setup-trainer``: the training wing's commands."""
+"""``presets``, ``plan`` and ``setup-trainer``: what comes before a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
     from kanjiprep.training.configs import Places
-    from kanjiprep.training.launch import Prepared
     from kanjiprep.training.machines import Market
     from kanjiprep.training.pictures import Dataset
     from kanjiprep.training.plan import Plan
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _run_options(command: Command) -> Command:
+def run_options(command: Command) -> Command:
     """The options that say what to run on what."""
     for option in (
         click.option(
@@ -88,7 +87,7 @@ Examples:
   kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
   kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png""",
 )
-@_run_options
+@run_options
 @click.option(
     "--samples", type=click.IntRange(1, 10_000_000), help="Plan for so many square pictures instead of a dataset."
 )
@@ -120,10 +119,10 @@ def plan(
     from kanjiprep.training.pictures import nominal
 
     found = shelf.load(preset, settings)
-    whole = nominal(samples, found.spec.training.resolution_px) if samples else _dataset(dataset, as_json)
-    places = _places(found.name if name is None else name)
+    whole = nominal(samples, found.spec.training.resolution_px) if samples else read_dataset(dataset, as_json)
+    places = places_of(found.name if name is None else name)
     place = planning.Place() if name is None else planning.Place(None, *run_folder.earlier(places.run))
-    made = planning.plan(found, whole, places, _market(), gpu, place)
+    made = planning.plan(found, whole, places, market(), gpu, place)
     rates = curves.rates(made.rates.scheduler)
     if curve is not None:
         curve_picture.write(expanded(curve), rates, f"{made.preset}: learning rate by step")
@@ -132,16 +131,17 @@ def plan(
     else:
         for line in plan_text.lines(made, rates):
             click.echo(line)
-        _advise(made, _launch_line(preset, dataset, settings, gpu, name))
+        _advise(made, launch_line(preset, dataset, settings, gpu, name))
     return UsageError.exit_code if planning.refusing(made.findings) else 0
 
 
-def _launch_line(preset: str, dataset: Path, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
+def launch_line(preset: str, dataset: Path, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
+    """The command that launches that very run."""
     wanted = settings if gpu is None else (*settings, f"machine.gpu={gpu}")
     options = [word for setting in wanted for word in ("--set", setting)]
     options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
     options += [] if name is None else ["--name", name]
-    return shlex.join(["kanjiprep", "launch-simpletuner", preset, *options, "--dry-run"])
+    return shlex.join(["kanjiprep", "launch-simpletuner", preset, *options])
 
 
 def _advise(made: Plan, launch: str) -> None:
@@ -154,63 +154,6 @@ def _advise(made: Plan, launch: str) -> None:
         talk.say(f"This does not fit: {machine.title}. See the others above, or change the run")
     else:
         talk.say(f"Next: {launch}")
-
-
-@click.command(
-    "launch-simpletuner",
-    short_help="Render, check and launch a run.",
-    epilog="""\b
-Examples:
-  kanjiprep launch-simpletuner sd35-large-lora --dry-run
-  kanjiprep launch-simpletuner tiny-cpu --dataset small/ --name try --dry-run --json""",
-)
-@_run_options
-@click.option("--name", metavar="NAME", help="Name of the run, a folder in runs/.  [default: the preset's]")
-@click.option("--dry-run", is_flag=True, help="Render and check, start nothing. The only way so far.")
-@click.option("--trainer", metavar="PATH", help="SimpleTuner's environment, Python or script.  [default: looked for]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def launch_simpletuner(
-    preset: str,
-    dataset: Path,
-    settings: tuple[str, ...],
-    name: str | None,
-    dry_run: bool,
-    trainer: str | None,
-    as_json: bool,
-) -> None:
-    """Render the configs of PRESET into runs/NAME, check them, and print the command that starts the run.
-
-    The rules look for traps, and SimpleTuner's own parser judges the files; nothing is written if either
-    refuses them. SimpleTuner is looked for in --trainer, KANJIPREP_SIMPLETUNER, the environment that
-    kanjiprep setup-trainer made, and on PATH.
-    """
-    from kanjiprep.training import launch, plan_text
-    from kanjiprep.training import presets as shelf
-    from kanjiprep.training import trainer as trainers
-
-    if not dry_run:
-        raise UsageError("starting a run is not there yet", remedy="give --dry-run and run what it prints")
-    found = shelf.load(preset, settings)
-    engine = trainers.find(trainer, os.environ, trainers.managed_folder(os.environ))
-    request = launch.LaunchRequest(
-        found, _dataset(dataset, as_json), _places(found.name if name is None else name), engine
-    )
-    with talk.progress(quiet=as_json) as progress:
-        prepared = launch.prepare(request, progress)
-    if as_json:
-        talk.print_json({**dataclasses.asdict(prepared), "line": prepared.line})
-        return
-    for line in plan_text.findings(prepared.findings):
-        talk.say(line)
-    _tell(prepared)
-
-
-def _tell(prepared: Prepared) -> None:
-    steps = prepared.steps
-    talk.say(f"rendered: {prepared.run}, {steps.total:,} steps over {steps.pictures:,} pictures")
-    talk.say(f"checked: SimpleTuner {prepared.trainer} accepts every key")
-    talk.say("Start it with:")
-    click.echo(prepared.line)
 
 
 @click.command(
@@ -264,17 +207,23 @@ def setup_trainer(where: Path | None, accelerator: Any, dry_run: bool, as_json: 
         talk.print_json(engine)
     else:
         talk.say(f"ready: SimpleTuner {engine.version}, {engine.python}")
-        talk.say("Next: kanjiprep launch-simpletuner PRESET --dry-run")
+        talk.say("Next: kanjiprep rehearse PRESET")
 
 
-def _dataset(folder: Path, quiet: bool) -> Dataset:
+def read_dataset(folder: Path, quiet: bool) -> Dataset:
+    """The dataset in ``folder``, with progress."""
     from kanjiprep.training import pictures
 
     with talk.progress(quiet=quiet) as progress:
         return pictures.read(folder, progress)
 
 
-def _places(name: str) -> Places:
+def places_of(name: str) -> Places:
+    """Where the files of the run called ``name`` are.
+
+    Raises:
+        UsageError: If it is no name of a folder.
+    """
     import platformdirs
 
     from kanjiprep.paths import resolved
@@ -282,10 +231,11 @@ def _places(name: str) -> Places:
 
     if not name or Path(name).name != name or name.startswith("."):
         raise UsageError(f"{name!r} is no name of a folder in runs/", remedy="give another with --name")
-    return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep") / "tiny-sd3")
+    return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep"))
 
 
-def _market() -> Market:
+def market() -> Market:
+    """GPUs and prices, live ones if LAMBDA_API_KEY is set."""
     from kanjiprep.training import gpus, prices
     from kanjiprep.training.machines import Market
 

@@ -15,7 +15,7 @@ from kanjiprep.resources import environment, shipped, unknown_names
 from kanjiprep.spec import did_you_mean
 from kanjiprep.training import curve, schedule
 from kanjiprep.training.prompts import SHORT_NAME, Prompts
-from kanjiprep.training.run_spec import RunSpec
+from kanjiprep.training.run_spec import TINY, RunSpec
 from kanjiprep.training.schedule import Steps
 
 CONFIG: Final = "config.json"
@@ -34,21 +34,28 @@ class Places:
 
     Attributes:
         run: The run folder.
-        tiny_model: Folder of the random model of the flavour ``tiny``.
+        tiny_models: Holds a folder for the random model of each family, the flavour ``tiny``.
+        attempt: Folder inside it of an attempt with a config and an output of its own; None for the run's.
     """
 
     run: Path
-    tiny_model: Path
+    tiny_models: Path
+    attempt: Path | None = None
+
+    def tiny_model(self, family: str) -> Path:
+        """Folder of the random model of ``family``."""
+        return self.tiny_models / f"tiny-{family}"
 
     def paths(self) -> dict[str, str]:
         """The paths that templates may name."""
-        config = self.run / "config"
+        own = self.attempt or self.run
+        config = own / "config"
         return {
             "backends_path": str(config / BACKENDS),
             "prompts_path": str(config / PROMPTS),
-            "captions_path": str(config / CAPTIONS),
+            "captions_path": str(self.run / "config" / CAPTIONS),
             "pictures_path": str(self.run / "pictures"),
-            "output_path": str(self.run / "output"),
+            "output_path": str(own / "output"),
             "cache_path": str(self.run / "cache"),
             "vae_cache_path": str(self.run / "cache" / "vae"),
             "text_cache_path": str(self.run / "cache" / "text"),
@@ -177,7 +184,7 @@ def _weights(spec: RunSpec, places: Places) -> dict[str, object]:
     return {
         "family": model.family,
         "flavour": model.flavour,
-        "path": model.path or (str(places.tiny_model) if model.flavour == "tiny" else ""),
+        "path": model.path or (str(places.tiny_model(model.family)) if model.flavour == TINY else ""),
         "train": model.train,
         "precision": model.precision,
         "rank": lora.rank,

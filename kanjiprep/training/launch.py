@@ -5,20 +5,23 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from kanjiprep.errors import UsageError
 from kanjiprep.progress import Progress
 from kanjiprep.spec import SpecError
-from kanjiprep.training import configs, deep_check, gpus, plan, run_folder, tiny_model
+from kanjiprep.training import configs, deep_check, plan, run_folder, tiny_model
 from kanjiprep.training import trainer as trainers
-from kanjiprep.training.configs import Places
+from kanjiprep.training.configs import Places, RenderedConfig
 from kanjiprep.training.machines import Market
 from kanjiprep.training.pictures import Dataset
-from kanjiprep.training.plan import Place
+from kanjiprep.training.plan import Place, Plan
 from kanjiprep.training.presets import Preset
 from kanjiprep.training.rules import Finding
-from kanjiprep.training.run_spec import CPU
+from kanjiprep.training.run_spec import CPU, TINY
+from kanjiprep.training.running import files, surroundings
+from kanjiprep.training.running.files import Order
 from kanjiprep.training.schedule import Steps
 from kanjiprep.training.trainer import Trainer
 
@@ -32,12 +35,18 @@ class LaunchRequest:
         dataset: What it is trained on.
         places: The run folder and the tiny model's.
         trainer: The SimpleTuner that will run it.
+        market: For the price of the machine.
+        starting: Whether it is to be started at once, so that the folder is taken from then on.
+        notes: Further files of a run that is to be started, by name.
     """
 
     preset: Preset
     dataset: Dataset
     places: Places
     trainer: Trainer
+    market: Market
+    starting: bool = False
+    notes: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +87,73 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     """Render the run folder, judged by the rules and by the trainer's own parser; start nothing.
 
     Raises:
-        UsageError: If a run has begun in the folder, or it cannot be written.
+        UsageError: If a run has begun in the folder, it cannot be written, or a limit in dollars has no price.
         SpecError: If rules or parser find something with which the run must not start.
         TrainerError: If the trainer cannot be asked.
     """
     preset, places, trainer = request.preset, request.places, request.trainer
     run_folder.refuse_begun(places.run)
     here = Place(_free_bytes(places.run))
-    planned = plan.plan(preset, request.dataset, places, Market(gpus.load()), place=here)
+    planned = plan.plan(preset, request.dataset, places, request.market, place=here)
     _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(planned.findings)])
     rendered = configs.render(preset.spec, planned.steps, preset.prompts, places, preset.templates)
     progress("ask the trainer", 0, 1)
     checked = deep_check.check(trainer, rendered.config, rendered.backends)
     _refuse(f"SimpleTuner {checked.version}", [str(problem) for problem in checked.problems])
     progress("ask the trainer", 1, 1)
-    if preset.spec.model.flavour == "tiny" and not preset.spec.model.path:
-        tiny_model.make(trainer, places.tiny_model)
-    run_folder.write(places.run, preset, rendered, request.dataset)
-    config = places.run / run_folder.CONFIG
+    model = preset.spec.model
+    if model.flavour == TINY and not model.path:
+        tiny_model.make(trainer, places.tiny_model(model.family), model.family)
+    prepared = _prepared(request, planned, checked.version)
+    beside = _beside(request, planned, prepared, rendered) if request.starting else {}
+    run_folder.write(places.run, preset, rendered, request.dataset, beside)
+    return prepared
+
+
+def _prepared(request: LaunchRequest, planned: Plan, version: str) -> Prepared:
+    preset, run = request.preset, request.places.run
     on_gpu = preset.spec.machine.gpu != CPU
-    environment = trainers.environment(config, {}, on_gpu=on_gpu, wandb=preset.spec.tracker.service == "wandb")
+    wandb = preset.spec.tracker.service == "wandb"
     return Prepared(
-        run=places.run,
+        run=run,
         preset=preset.name,
         dataset=request.dataset.folder,
         digest=request.dataset.digest,
         steps=planned.steps,
         findings=planned.findings,
-        trainer=checked.version,
-        command=tuple(trainers.command(trainer, preset.spec.machine.gpus)),
-        environment=environment,
+        trainer=version,
+        command=tuple(trainers.command(request.trainer, preset.spec.machine.gpus)),
+        environment=trainers.environment(run / run_folder.CONFIG, {}, on_gpu=on_gpu, wandb=wandb),
     )
+
+
+def _beside(request: LaunchRequest, planned: Plan, prepared: Prepared, rendered: RenderedConfig) -> dict[str, bytes]:
+    """launch.json and environment.json.
+
+    Raises:
+        UsageError: If there is a limit in dollars and no price.
+    """
+    spec, machine = request.preset.spec, planned.costs.machine
+    price = machine.usd_per_hour if machine else None
+    if spec.guard.max_usd is not None and price is None:
+        what = f"has no price for {spec.machine.gpus} x {spec.machine.gpu}"
+        raise UsageError(what, "guard.max_usd", "limit the hours with --max-hours")
+    order = Order(
+        command=prepared.command,
+        environment=prepared.environment,
+        total_steps=planned.steps.total,
+        steps_per_epoch=planned.steps.per_epoch,
+        on_gpu=spec.machine.gpu != CPU,
+        trainer=prepared.trainer,
+        guard=spec.guard,
+        usd_per_hour=price.value if price else None,
+        price_source=price.source if price else "",
+        prompts=len(rendered.prompts),
+        checkpoint_bytes=round(planned.costs.disk.checkpoint.total.value),
+    )
+    about = surroundings.read(request.trainer, request.dataset, order.on_gpu)
+    ours = {files.ORDER: files.order_bytes(order), files.ENVIRONMENT: surroundings.to_bytes(about)}
+    return {**ours, **request.notes}
 
 
 def _free_bytes(folder: Path) -> int:

@@ -12,7 +12,7 @@ from kanjiprep.errors import UsageError
 from kanjiprep.spec import did_you_mean
 from kanjiprep.training import shapes
 from kanjiprep.training.provenance import Figure, exact, total
-from kanjiprep.training.shapes import IMAGE_ATTENTION, UNET_LEVELS, Attention, Layer, Stream
+from kanjiprep.training.shapes import IMAGE_ATTENTION, UNET_LEVELS, Attention, Layer, Levels, Stream
 
 Precision = Literal["bf16", "int8", "nf4"]
 
@@ -25,7 +25,7 @@ class Workload:
 
     Attributes:
         family: ``sd3`` or ``sd1x``.
-        flavour: ``large``, ``medium`` or ``tiny`` of sd3; ``1.5`` of sd1x.
+        flavour: ``large``, ``medium`` or ``tiny`` of sd3; ``1.5`` or ``tiny`` of sd1x.
         train: A LoRA beside the frozen model, or the model itself.
         rank: Of the LoRA, 1 or more.
         targets: PEFT's names of the modules that the LoRA adapts.
@@ -204,27 +204,27 @@ _T5: Final = ("T5-XXL encoder", 4_762_310_656, 2)
 """Counted on the meta device with transformers 5.20.1."""
 
 
-def _sd1x() -> Model:
-    blocks = tuple(shapes.unet_blocks())
+def _sd1x(name: str, repo: str, levels: Levels, text: int) -> Model:
+    blocks = tuple(shapes.unet_blocks(levels))
     attending = [block for block in blocks if block.has_attention]
     norms = sum(2 * one.inputs + 2 * one.outputs + one.has_attention * 8 * one.outputs for one in blocks)
     return Model(
-        name="Stable Diffusion 1.5",
-        repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        name=name,
+        repo=repo,
         prediction="epsilon",
         latent_channels=4,
         text_tokens=77,
-        text_width=768,
-        layers=tuple(shapes.unet_layers(blocks)),
+        text_width=text,
+        layers=tuple(shapes.unet_layers(blocks, levels, text)),
         attentions=(
             *(Attention(block.outputs, block.shrink, "image") for block in attending),
             *(Attention(block.outputs, block.shrink, "text") for block in attending),
         ),
-        norm_parameters=2 * UNET_LEVELS[0] + norms,
+        norm_parameters=2 * levels[0] + norms,
         buffer_values=0,
-        width=UNET_LEVELS[0],
-        blocks=len(UNET_LEVELS),
-        files=(("CLIP-L", 123_060_480, 4), ("VAE", 83_653_863, 4)),
+        width=levels[0],
+        blocks=len(levels),
+        files=(("CLIP-L", 123_060_480, 4), ("VAE", 83_653_863, 4)) if repo else (),
         file_bytes_each=4,
     )
 
@@ -246,11 +246,22 @@ def _tiny() -> Model:
     return _sd3("the tiny SD3", "", 4, 16, 2, 1, 64, 64, 96)
 
 
+@cache
+def _first() -> Model:
+    return _sd1x("Stable Diffusion 1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", UNET_LEVELS, 768)
+
+
+@cache
+def _tiny_first() -> Model:
+    return _sd1x("the tiny SD 1.5", "", (16, 16, 32, 32), 32)
+
+
 _MODELS: Final[dict[tuple[str, str], Callable[[], Model]]] = {
     ("sd3", "large"): _large,
     ("sd3", "medium"): _medium,
     ("sd3", "tiny"): _tiny,
-    ("sd1x", "1.5"): cache(_sd1x),
+    ("sd1x", "1.5"): _first,
+    ("sd1x", "tiny"): _tiny_first,
 }
 
 

@@ -110,6 +110,21 @@ def captions_jsonl(dataset: Dataset) -> bytes:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 
+def read_captions(path: Path) -> tuple[Picture, ...]:
+    """The pictures that a file of ``captions_jsonl`` tells of.
+
+    Raises:
+        DatasetError: If it cannot be read, or is no such file.
+    """
+    try:
+        tables = [json.loads(line) for line in path.read_bytes().splitlines()]
+        return tuple(Picture(one["file_name"], one["text"], one["width"], one["height"]) for one in tables)
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "launch the run anew") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise DatasetError("is not as it was written", str(path), "launch the run anew") from error
+
+
 def over_window(dataset: Dataset) -> tuple[int, int]:
     """Captions surely longer than CLIP's window, and than the T5 window of SimpleTuner.
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from kanjiprep.errors import UsageError, os_reason
@@ -24,7 +25,13 @@ SUMS: Final = "SHA256SUMS"
 """Of every file that a rendering wrote, so that nothing else is ever replaced."""
 
 
-def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
+def write(
+    run: Path,
+    preset: Preset,
+    rendered: RenderedConfig,
+    dataset: Dataset,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
     """Write ``run.toml``, ``config/``, ``pictures/`` and their sums of a run that has not begun.
 
     ``pictures/`` holds links into the dataset folder: SimpleTuner keeps its bucket lists beside the
@@ -35,6 +42,7 @@ def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset)
         preset: Whose resolved spec is kept.
         rendered: For this very folder.
         dataset: The pictures.
+        beside: Further files by name, with which the run counts as begun.
 
     Raises:
         UsageError: If a run has begun there, something else is in the way, or it cannot be written.
@@ -47,6 +55,8 @@ def write(run: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset)
             refuse_begun(run)
             shutil.rmtree(aside, ignore_errors=True)
             _fill(aside, preset, rendered, dataset)
+            for name, data in beside.items():
+                (aside / name).write_bytes(data)
             if run.exists():
                 run.rename(replaced)
                 _recover(run, replaced)

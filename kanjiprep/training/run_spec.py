@@ -22,8 +22,10 @@ Share = Annotated[float, Bounds(least=0, most=1)]
 Rate = Annotated[float, Bounds(above=0, most=1e6)]
 """A number above 0."""
 
-FLAVOURS: Final[Mapping[str, tuple[str, ...]]] = {"sd3": ("large", "medium", "tiny"), "sd1x": ("1.5",)}
-"""Flavours by family; ``tiny`` is the random model of rehearsals, which kanjiprep makes itself."""
+TINY: Final = "tiny"
+"""The flavour of the random model of rehearsals, which kanjiprep makes itself."""
+FLAVOURS: Final[Mapping[str, tuple[str, ...]]] = {"sd3": ("large", "medium", TINY), "sd1x": ("1.5", TINY)}
+"""Flavours by family."""
 
 CPU: Final = "cpu"
 """The name in ``machine.gpu`` of no GPU at all."""
@@ -221,6 +223,29 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """What is done about a run that goes wrong while nobody looks.
+
+    Attributes:
+        policy: ``off`` looks at nothing; ``warn`` tells; ``stop`` ends a run that explodes, stalls or paints
+            nothing but black or noise; ``rollback`` goes back to the last checkpoint before an explosion and on
+            from there at a lower rate, and stops for the rest. The limits hold with any of them.
+        most_rollbacks: After so many the run is stopped.
+        rate_factor: A rolled back run goes on at this share of the rate that was planned from there on.
+        stall_minutes: Without a sign of life for so long, a run is taken for stalled.
+        max_hours: Of running, all attempts together; left out for no limit.
+        max_usd: The same in dollars, by the price of the machine.
+    """
+
+    policy: Literal["off", "warn", "stop", "rollback"] = "stop"
+    most_rollbacks: Annotated[int, Bounds(least=1, most=100)] = 2
+    rate_factor: Annotated[float, Bounds(above=0, most=1)] = 0.5
+    stall_minutes: Annotated[float, Bounds(above=0, most=100_000)] = 30.0
+    max_hours: Annotated[float, Bounds(above=0, most=1e6)] | None = None
+    max_usd: Annotated[float, Bounds(above=0, most=1e9)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """A run as asked for.
 
@@ -240,11 +265,13 @@ class RunSpec:
     validation: Validation = field(default_factory=Validation)
     tracker: Tracker = field(default_factory=Tracker)
     machine: Machine = field(default_factory=Machine)
+    guard: Guard = field(default_factory=Guard)
 
 
 def contradictions(spec: RunSpec) -> tuple[str, ...]:
     """What no single key shows: pairs that exclude or need each other, one phrase each."""
-    return tuple(problem for judge in (_model, _lengths, _schedule, _sizes, _validation) for problem in judge(spec))
+    judges = (_model, _lengths, _schedule, _sizes, _validation, _guard)
+    return tuple(problem for judge in judges for problem in judge(spec))
 
 
 def _model(spec: RunSpec) -> Iterator[str]:
@@ -310,3 +337,8 @@ def _validation(spec: RunSpec) -> Iterator[str]:
         yield "validation.prompts and validation.libraries are both empty; without pictures nothing can be judged"
     if spec.model.family != "sd3" and spec.validation.skip_layers:
         yield f"validation.skip_layers is of sd3 and not of {spec.model.family}"
+
+
+def _guard(spec: RunSpec) -> Iterator[str]:
+    if spec.guard.policy == "rollback" and spec.model.train != "lora":
+        yield "guard.policy 'rollback' goes on from the weights of a LoRA; for model.train 'full' take 'stop'"

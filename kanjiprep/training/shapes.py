@@ -13,11 +13,11 @@ IMAGE_ATTENTION: Final = ("to_q", "to_k", "to_v", "to_out.0")
 JOINT_ATTENTION: Final = (*IMAGE_ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 """What diffusers' DreamBooth script for SD3 adapts: the text stream too."""
 
-UNET_LEVELS: Final = (320, 640, 1280, 1280)
+Levels = tuple[int, int, int, int]
+UNET_LEVELS: Final[Levels] = (320, 640, 1280, 1280)
 """Channels of SD 1.5's UNet, level by level; each has half the side of the one above."""
 _DEEPEST: Final = 3
 """The level without attention, and without a way further down."""
-_TIME: Final = 1280
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +106,31 @@ def _sd3_blocks(width: int, blocks: int, dual: int) -> Iterator[Layer]:
     yield Layer("norm1_context.linear", width, 2 * width, "sample")
 
 
-def unet_layers(blocks: Iterable[UnetBlock]) -> Iterator[Layer]:
-    """The layers of SD 1.5's UNet with ``blocks``."""
-    yield Layer("conv_in", 4, UNET_LEVELS[0], shrink=1, kernel=9)
-    yield Layer("conv_out", UNET_LEVELS[0], 4, shrink=1, kernel=9)
-    yield Layer("time_embedding.linear_1", UNET_LEVELS[0], _TIME, "sample")
-    yield Layer("time_embedding.linear_2", _TIME, _TIME, "sample")
-    for level in range(3):
-        yield Layer("downsample", UNET_LEVELS[level], UNET_LEVELS[level], shrink=2 ** (level + 1), kernel=9)
-        yield Layer("upsample", UNET_LEVELS[level + 1], UNET_LEVELS[level + 1], shrink=2**level, kernel=9)
+def unet_layers(blocks: Iterable[UnetBlock], levels: Levels, text: int) -> Iterator[Layer]:
+    """The layers of a UNet of SD 1.5's layout.
+
+    Args:
+        blocks: Of ``unet_blocks``.
+        levels: Channels of each level.
+        text: Channels of a text token.
+    """
+    time = 4 * levels[0]
+    yield Layer("conv_in", 4, levels[0], shrink=1, kernel=9)
+    yield Layer("conv_out", levels[0], 4, shrink=1, kernel=9)
+    yield Layer("time_embedding.linear_1", levels[0], time, "sample")
+    yield Layer("time_embedding.linear_2", time, time, "sample")
+    for level in range(_DEEPEST):
+        yield Layer("downsample", levels[level], levels[level], shrink=2 ** (level + 1), kernel=9)
+        yield Layer("upsample", levels[level + 1], levels[level + 1], shrink=2**level, kernel=9)
     for block in blocks:
-        yield from _unet_block(*block)
+        yield from _unet_block(*block, time=time, text=text)
 
 
-def unet_blocks() -> Iterator[UnetBlock]:
-    """Every residual block of SD 1.5's UNet, in order: down, middle, up with what was kept on the way down."""
-    skips = [UNET_LEVELS[0]]
-    last = UNET_LEVELS[0]
-    for level, out in enumerate(UNET_LEVELS):
+def unet_blocks(levels: Levels = UNET_LEVELS) -> Iterator[UnetBlock]:
+    """Every residual block of a UNet of SD 1.5's layout: down, middle, up with what was kept on the way down."""
+    skips = [levels[0]]
+    last = levels[0]
+    for level, out in enumerate(levels):
         for _ in range(2):
             yield UnetBlock(last, out, 2**level, level < _DEEPEST)
             last = out
@@ -134,14 +141,14 @@ def unet_blocks() -> Iterator[UnetBlock]:
     yield UnetBlock(last, last, 8, False)
     for level in reversed(range(4)):
         for _ in range(3):
-            yield UnetBlock(last + skips.pop(), UNET_LEVELS[level], 2**level, level < _DEEPEST)
-            last = UNET_LEVELS[level]
+            yield UnetBlock(last + skips.pop(), levels[level], 2**level, level < _DEEPEST)
+            last = levels[level]
 
 
-def _unet_block(into: int, out: int, shrink: int, has_attention: bool) -> Iterator[Layer]:
+def _unet_block(into: int, out: int, shrink: int, has_attention: bool, *, time: int, text: int) -> Iterator[Layer]:
     yield Layer("conv1", into, out, shrink=shrink, kernel=9)
     yield Layer("conv2", out, out, shrink=shrink, kernel=9)
-    yield Layer("time_emb_proj", _TIME, out, "sample")
+    yield Layer("time_emb_proj", time, out, "sample")
     if into != out:
         yield Layer("conv_shortcut", into, out, shrink=shrink)
     if not has_attention:
@@ -151,7 +158,7 @@ def _unet_block(into: int, out: int, shrink: int, has_attention: bool) -> Iterat
     yield Layer("to_q", out, out, shrink=shrink, has_bias=False, count=2)
     for name in ("to_k", "to_v"):
         yield Layer(name, out, out, shrink=shrink, has_bias=False)
-        yield Layer(name, 768, out, "text", has_bias=False)
+        yield Layer(name, text, out, "text", has_bias=False)
     yield Layer("to_out.0", out, out, shrink=shrink, count=2)
     yield Layer("ff.net.0.proj", out, 8 * out, shrink=shrink)
     yield Layer("ff.net.2", 4 * out, out, shrink=shrink)

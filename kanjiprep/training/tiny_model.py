@@ -1,4 +1,4 @@
-"""A tiny SD3 of random weights, for rehearsals on a CPU: nothing is downloaded, nothing is learnt."""
+"""A tiny model of random weights, for rehearsals on a CPU: nothing is downloaded, nothing is learnt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ TIMEOUT_S: Final = 600.0
 _INDEX: Final = "model_index.json"
 
 
-def make(trainer: Trainer, out: Path, seed: int = 0, timeout_s: float = TIMEOUT_S) -> Path:
-    """``out``, with a tiny SD3 pipeline in the layout of diffusers; one that is there already is kept.
+def make(trainer: Trainer, out: Path, family: str = "sd3", *, seed: int = 0, timeout_s: float = TIMEOUT_S) -> Path:
+    """``out``, with a tiny pipeline in the layout of diffusers; one that is there already is kept.
 
     Args:
         trainer: Its Python makes the model.
         out: The folder; nothing stands there before it is whole.
+        family: ``sd3`` or ``sd1x``.
         seed: The same seed gives the same bytes, with the same trainer.
         timeout_s: Longest wait.
 
@@ -34,7 +35,7 @@ def make(trainer: Trainer, out: Path, seed: int = 0, timeout_s: float = TIMEOUT_
     if out.exists():
         raise TrainerError("is in the way and no finished model", str(out), "move it away")
     with _aside(out) as part:
-        trainers.inside(trainer, "tiny_model.py", str(part), str(seed), timeout_s=timeout_s, cwd=part)
+        trainers.inside(trainer, "tiny_model.py", str(part), str(seed), family, timeout_s=timeout_s, cwd=part)
     return out
 
 

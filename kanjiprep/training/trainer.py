@@ -209,7 +209,7 @@ def environment(config: Path, environ: Mapping[str, str], *, on_gpu: bool, wandb
     Args:
         config: config.json, or its folder; absolute.
         environ: Ours, which is passed on but for what would mislead the trainer.
-        on_gpu: Without a GPU the trainer is told to use the CPU, and gets a shim for what it lacks there.
+        on_gpu: Without a GPU the trainer is told to use the CPU.
         wandb: Whether the user asked to report there; otherwise it stays off, account or not.
     """
     ours = {
@@ -218,13 +218,14 @@ def environment(config: Path, environ: Mapping[str, str], *, on_gpu: bool, wandb
         "CONFIG_PATH": str(config),
         "SIMPLETUNER_DISABLE_COLORS": "1",
         "PYTHONUNBUFFERED": "1",
+        "TQDM_POSITION": "-1",  # else huggingface_hub draws no bar of a download into a file
         "TOKENIZERS_PARALLELISM": environ.get("TOKENIZERS_PARALLELISM", "false"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(INSIDE / "shim"), environ.get("PYTHONPATH", "")])),
     }
     if not wandb:
         ours["WANDB_MODE"] = "disabled"
     if not on_gpu:
         ours |= {"ACCELERATE_USE_CPU": "true", "ACCELERATE_MIXED_PRECISION": "bf16"}
-        ours["PYTHONPATH"] = os.pathsep.join(filter(None, [str(INSIDE / "shim"), environ.get("PYTHONPATH", "")]))
     return ours
 
 

@@ -1,0 +1,253 @@
+"""``rehearse`` and ``launch-simpletuner``: runs that start."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kanjiprep.cli import talk, watching
+from kanjiprep.cli.training import launch_line, market, places_of, read_dataset, run_options
+from kanjiprep.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from kanjiprep.training.launch import Prepared
+    from kanjiprep.training.pictures import Dataset
+    from kanjiprep.training.presets import Preset
+    from kanjiprep.training.trainer import Trainer
+
+_POLICIES = ("off", "warn", "stop", "rollback")
+_TRAINER = click.option(
+    "--trainer", metavar="PATH", help="SimpleTuner's environment, Python or script.  [default: looked for]"
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run folder to be made.
+
+    Attributes:
+        name: In runs/.
+        trainer: Which SimpleTuner.
+        quiet: Say nothing on the way.
+        is_starting: Whether it is to be started at once.
+        notes: Further files.
+    """
+
+    name: str
+    trainer: Trainer
+    quiet: bool
+    is_starting: bool
+    notes: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@click.command(
+    "launch-simpletuner",
+    short_help="Render, check, start, watch and guard a run.",
+    epilog="""\b
+Examples:
+  kanjiprep launch-simpletuner sd35-large-lora
+  kanjiprep launch-simpletuner sd35-large-lora --detach --max-usd 40 --guard rollback
+  kanjiprep launch-simpletuner runs/sd35-large-lora --resume
+  kanjiprep launch-simpletuner sd35-large-lora --dry-run""",
+)
+@run_options
+@click.option("--name", metavar="NAME", help="Name of the run, a folder in runs/.  [default: the preset's]")
+@click.option(
+    "--guard", type=click.Choice(_POLICIES), help="What is done when it goes wrong.  [default: the preset's]"
+)
+@click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Stop after so many hours of training.")
+@click.option("--max-usd", type=click.FloatRange(0, min_open=True), help="Stop after so many dollars.")
+@click.option("--detach", is_flag=True, help="Return as soon as it has started.")
+@click.option("--resume", is_flag=True, help="PRESET is a run: go on with it, or take over its trainer.")
+@click.option("--dry-run", is_flag=True, help="Render and check, start nothing, and print the line that would.")
+@_TRAINER
+@_JSON
+def launch_simpletuner(
+    preset: str,
+    dataset: Path,
+    settings: tuple[str, ...],
+    name: str | None,
+    guard: str | None,
+    max_hours: float | None,
+    max_usd: float | None,
+    detach: bool,
+    resume: bool,
+    dry_run: bool,
+    trainer: str | None,
+    as_json: bool,
+) -> int:
+    """Train by PRESET in runs/NAME: render, check, start, watch and guard.
+
+    The rules look for traps and SimpleTuner's own parser judges the files; nothing is written if either
+    refuses them. Then a supervisor of its own starts the trainer and guards it, whatever becomes of this
+    terminal. Ctrl-C asks whether to leave it alone or to stop it. SimpleTuner is looked for in --trainer,
+    KANJIPREP_SIMPLETUNER, the environment that kanjiprep setup-trainer made, and on PATH.
+
+    Exit code 0 means that the trainer itself says it is done, 6 that it failed, 7 that a limit stopped it,
+    8 that the guard did, 130 that somebody did.
+    """
+    from kanjiprep.training import presets as shelf
+
+    limits = {"policy": guard, "max_hours": max_hours, "max_usd": max_usd}
+    wanted = {key: value for key, value in limits.items() if value is not None}
+    if resume:
+        _refuse_with_resume(settings, name, dry_run, trainer)
+        return _attend(_resume(preset, wanted), detach, as_json)
+    words = (*settings, *(f"guard.{key}={value}" for key, value in wanted.items()))
+    found, engine = shelf.load(preset, words), _find(trainer)
+    whole = read_dataset(dataset, as_json)
+    prepared = _prepare(found, whole, _Run(_named(name, found.name), engine, as_json, is_starting=not dry_run))
+    if dry_run:
+        _tell_dry(prepared, as_json)
+        return 0
+    return _attend(prepared.run, detach, as_json)
+
+
+def _refuse_with_resume(settings: tuple[str, ...], name: str | None, dry_run: bool, trainer: str | None) -> None:
+    """A run goes on as it is; its learning rate would not even be read again."""
+    given = [
+        option
+        for option, value in (("--set", settings), ("--name", name), ("--dry-run", dry_run), ("--trainer", trainer))
+        if value
+    ]
+    if given:
+        raise UsageError(
+            f"{given[0]} cannot be had with --resume: a run goes on as it was launched",
+            remedy="launch a new run for that; --guard, --max-hours and --max-usd can be changed",
+        )
+
+
+def _resume(run: str, limits: dict[str, Any]) -> Path:
+    from kanjiprep.training.running import files, starting
+
+    folder = files.find(run)
+    starting.order_again(folder, limits)
+    return folder
+
+
+def _find(trainer: str | None) -> Trainer:
+    from kanjiprep.training import trainer as trainers
+
+    return trainers.find(trainer, os.environ, trainers.managed_folder(os.environ))
+
+
+def _named(name: str | None, otherwise: str) -> str:
+    return otherwise if name is None else name
+
+
+def _prepare(preset: Preset, dataset: Dataset, run: _Run) -> Prepared:
+    """The run folder, rendered and judged."""
+    from kanjiprep.training import launch, plan_text
+
+    places = places_of(run.name)
+    request = launch.LaunchRequest(preset, dataset, places, run.trainer, market(), run.is_starting, run.notes)
+    with talk.progress(quiet=run.quiet) as progress:
+        prepared = launch.prepare(request, progress)
+    if not run.quiet:
+        for line in plan_text.findings(prepared.findings):
+            talk.say(line)
+        steps = prepared.steps
+        talk.say(f"rendered: {prepared.run}, {steps.total:,} steps over {steps.pictures:,} pictures")
+        talk.say(f"checked: SimpleTuner {prepared.trainer} accepts every key")
+    return prepared
+
+
+def _tell_dry(prepared: Prepared, as_json: bool) -> None:
+    if as_json:
+        talk.print_json({**dataclasses.asdict(prepared), "line": prepared.line})
+    else:
+        talk.say("Start it with:")
+        click.echo(prepared.line)
+
+
+def _attend(run: Path, detach: bool, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:
+    """Start a supervisor and watch it to the end, unless it is left alone at once."""
+    from kanjiprep.training.running import starting
+
+    pulse = starting.start(run)
+    if detach:
+        if as_json:
+            talk.print_json({"run": run, "attempt": pulse.attempt, "supervisor": pulse.supervisor.pid})
+        else:
+            _say_how_to_attach(run)
+        return 0
+    if not as_json:
+        talk.say(f"started: attempt {pulse.attempt} of {run}; it lives on without this terminal")
+    try:
+        return watching.watch(run, as_json, notes)
+    except (KeyboardInterrupt, Interrupted):
+        return _after_interrupt(run, as_json)
+
+
+def _say_how_to_attach(run: Path) -> None:
+    talk.say(f"It goes on: {run}")
+    talk.say(
+        f"Watch it with kanjiprep monitor {watching.short(run)}, end it with kanjiprep stop {watching.short(run)}"
+    )
+
+
+def _after_interrupt(run: Path, as_json: bool) -> int:
+    """Ask what Ctrl-C was to mean; where nobody can be asked the run goes on."""
+    answer = "detach"
+    if sys.stdin.isatty():
+        try:
+            answer = click.prompt(
+                "Leave it alone, or stop it?", type=click.Choice(["detach", "stop"]), default="detach", err=True
+            )
+        except (click.Abort, KeyboardInterrupt):
+            talk.say("")
+    if answer == "stop":
+        watching.stop_run(run, with_checkpoint=True, as_json=as_json)
+    else:
+        _say_how_to_attach(run)
+    return Interrupted.exit_code
+
+
+@click.command(
+    short_help="Run a preset in small, on the CPU, before renting.",
+    epilog="""\b
+Examples:
+  kanjiprep rehearse sd35-large-lora
+  kanjiprep rehearse mine/ --dataset small/ --set training.batch=3""",
+)
+@run_options
+@click.option("--name", metavar="NAME", help="Name of the rehearsal's folder in runs/.  [default: rehearsal-PRESET]")
+@_TRAINER
+@_JSON
+def rehearse(
+    preset: str, dataset: Path, settings: tuple[str, ...], name: str | None, trainer: str | None, as_json: bool
+) -> int:
+    """See that a run of PRESET would start: in small, through the real trainer, on this CPU.
+
+    The same templates, captions and settings and a sample of the dataset, with a tiny random model of the
+    same family: some steps, checkpoints and pictures in minutes. Says what it changed, and what it does not
+    prove. An earlier rehearsal of the same name makes room.
+    """
+    from kanjiprep.training import presets as shelf
+    from kanjiprep.training import rehearsal
+    from kanjiprep.training.running import starting
+
+    found, engine = shelf.load(preset, settings), _find(trainer)
+    made = rehearsal.rehearsal_of(found, read_dataset(dataset, as_json))
+    notes = {"changes": made.changes, "unproven": made.unproven}
+    called = _named(name, f"rehearsal-{found.name}")
+    wanted = _Run(called, engine, as_json, True, starting.rehearsal_notes(notes))
+    starting.clear_rehearsal(places_of(wanted.name).run)
+    prepared = _prepare(made.preset, made.dataset, wanted)
+    for change in () if as_json else made.changes:
+        talk.say(f"changed: {change}")
+    code = _attend(prepared.run, False, as_json, notes)
+    for phrase in () if as_json else made.unproven:
+        talk.say(f"not proven: {phrase}")
+    if code == 0 and not as_json:
+        talk.say(f"Your run will start. Next: {launch_line(preset, dataset, settings, None, None)}")
+    return code

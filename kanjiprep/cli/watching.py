@@ -1,0 +1,128 @@
+"""``monitor`` and ``stop``: a run looked at, and ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import click
+
+from kanjiprep.cli import talk
+
+if TYPE_CHECKING:
+    from kanjiprep.training.running.monitor import Screen
+    from kanjiprep.training.running.view import View
+
+_RUN = click.argument("run")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+@click.command(
+    short_help="Watch a run, or look at it once.",
+    epilog="""\b
+Examples:
+  kanjiprep monitor runs/sd35-large-lora
+  kanjiprep monitor sd35-large-lora --once
+  kanjiprep monitor runs/sd35-large-lora --json""",
+)
+@_RUN
+@click.option("--once", is_flag=True, help="Look once instead of watching it to its end.")
+@_JSON
+def monitor(run: str, once: bool, as_json: bool) -> int:
+    """Show how far RUN is, what it shows and costs, and what is wrong with it.
+
+    RUN is a run folder, or a name in runs/; it may be running, over, crashed, or a copy. It is only read.
+    Watched to its end, the exit code is that of launch-simpletuner; looked at once, it is 0.
+    """
+    from kanjiprep.training.running import files
+    from kanjiprep.training.running.looking import Window
+
+    folder = files.find(run)
+    if once or as_json:
+        show(Window(folder).look(), as_json)
+        return 0
+    return watch(folder, as_json)
+
+
+@click.command(
+    short_help="Stop a run, with a checkpoint first.",
+    epilog="""\b
+Examples:
+  kanjiprep stop runs/sd35-large-lora
+  kanjiprep stop sd35-large-lora --now""",
+)
+@_RUN
+@click.option("--now", is_flag=True, help="Ask for no checkpoint.")
+@_JSON
+def stop(run: str, now: bool, as_json: bool) -> None:
+    """Have RUN make a checkpoint, end it, and see that nothing of it is left.
+
+    The trainer makes it after its present step. Its supervisor does all this; if that is gone and the
+    trainer is not, this command takes its place.
+    """
+    from kanjiprep.training.running import files
+
+    stop_run(files.find(run), with_checkpoint=not now, as_json=as_json)
+
+
+def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
+    """Stop ``run`` and say how it went."""
+    from kanjiprep.training.running import starting
+
+    with talk.progress(quiet=as_json) as progress:
+        exit_ = starting.stop(run, progress, with_checkpoint=with_checkpoint)
+    if as_json:
+        talk.print_json({"run": run, "was_running": exit_ is not None, "exit": exit_})
+    elif exit_ is None:
+        talk.say(f"nothing was running in {run}")
+    else:
+        talk.say(f"{exit_.status} at step {exit_.step:,}: {exit_.reason}" if exit_.reason else exit_.status)
+        talk.say(f"Next: kanjiprep launch-simpletuner {short(run)} --resume")
+
+
+def short(run: Path) -> Path:
+    """``run`` as a user would type it here."""
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+
+
+def watch(run: Path, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:
+    """The exit code of ``run``, watched to its end; ``notes`` go into its JSON."""
+    from kanjiprep.training.running import monitor
+    from kanjiprep.training.running.looking import Window
+
+    with _screen(as_json) as screen:
+        seen = monitor.watch(Window(run), screen)
+    show(seen, as_json, notes)
+    return 0 if seen.exit_code is None else seen.exit_code
+
+
+@contextmanager
+def _screen(quiet: bool) -> Iterator[Screen]:
+    """A table that renews itself on a terminal, plain lines elsewhere, nothing when ``quiet``."""
+    from kanjiprep.training.running import monitor, view_text
+
+    if quiet:
+        yield lambda seen: None  # noqa: ARG005
+    elif sys.stderr.isatty():
+        with talk.live_lines() as draw:
+            yield lambda seen: draw(view_text.lines(seen))
+    else:
+        yield monitor.Lines(talk.say)
+
+
+def show(seen: View, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Print ``seen`` and the next step."""
+    from kanjiprep.training.running import view_text
+
+    if as_json:
+        talk.print_json({**dataclasses.asdict(seen), **notes})
+        return
+    for line in view_text.lines(seen):
+        click.echo(line)
+    if seen.advice:
+        talk.say(f"Next: {seen.advice}")

@@ -1,0 +1,1 @@
+"""A run once it has started: watched, guarded, stopped and gone on with."""
