@@ -10,6 +10,7 @@ local_metrics.py and checkpoint_manager.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -95,8 +96,9 @@ def info(text: str) -> None:
 
 
 def out(text: str) -> None:
-    """Straight into the log, whatever the locale."""
-    os.write(1, text.encode())
+    """Straight into the log, whatever the locale; that the disk is full does not matter here."""
+    with contextlib.suppress(OSError):
+        os.write(1, text.encode())
 
 
 def bar(what: str, done: int, total: int, more: str = "") -> None:
@@ -272,7 +274,10 @@ class FakeTrainer:
         self.draw()
         if self.wants_checkpoint() or self.step % int(self.config["checkpoint_step_interval"]) == 0:
             self.save()
-        self.log(time.monotonic() - began_s)
+        try:
+            self.log(time.monotonic() - began_s)
+        except OSError as error:
+            info(f"Failed to log to accelerator; ignoring error: {error}")
         if self.step % int(self.config["validation_step_interval"]) == 0:
             self.paint()
         if self.faults.exit_at and self.step == self.faults.exit_at[0]:

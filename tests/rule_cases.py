@@ -115,6 +115,15 @@ def sd15(**changes: object) -> Subject:
     return but(model_family="sd1x", model_flavour="1.5", **changes)
 
 
+def summed_up(
+    pictures: int = 2136, accumulation: int = 2, *, total_steps: int, interval: int, **more: Any
+) -> Subject:
+    """The good config with batches added up, on so many pictures, for so long, painted that often."""
+    portions = {"gradient_accumulation_steps": accumulation, "max_train_steps": total_steps}
+    subject = but(**portions, validation_step_interval=interval, checkpoint_step_interval=interval, **more)
+    return known(subject, samples=pictures, bucket_sizes={"1.0": pictures}, total_steps=total_steps)
+
+
 class Case(NamedTuple):
     """One rule: where it fires, on what, and where it is silent."""
 
@@ -417,6 +426,13 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "validation-share": Case(
         known(validation_s=18000.0), "validation_step_interval", "5 h", known(validation_s=72000.0)
+    ),
+    "rounds-left-out": Case(
+        summed_up(total_steps=5340, interval=178),
+        "validation_step_interval",
+        "Of 30 rounds of pictures the trainer never makes 15, the last one among them (step 356, 712, 1,068, 1,424 "
+        "and so on), and makes 15 twice (step 178, 534, 890, 1,246 and so on). Every 177 steps none is left out.",
+        summed_up(total_steps=5340, interval=177),
     ),
     "no-checkpoint": Case(
         but(checkpoint_step_interval=40000), "checkpoint_step_interval", "40,000 steps, in a run of 32,070"

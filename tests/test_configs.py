@@ -70,7 +70,8 @@ def test_files_are_json_in_the_order_of_the_templates() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"model": Model(flavour="tiny")}, {"pretrained_model_name_or_path": "/cache/tiny-sd3", "model_flavour": None}),
+        ({"model": Model(flavour="tiny")}, {"pretrained_model_name_or_path": "/cache/tiny-sd3"}),
+        ({"model": Model(flavour="tiny")}, {"model_flavour": None}),
         ({"model": Model(path="me/mine")}, {"pretrained_model_name_or_path": "me/mine", "model_flavour": None}),
         ({"model": Model("sd1x", "1.5", train="full")}, {"model_type": "full", "lora_rank": None}),
         ({"model": Model("sd1x", "1.5", train="full")}, {"flow_schedule_shift": None, "model_flavour": "1.5"}),

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kanjiprep.training import rules
-from kanjiprep.training.rules import RULES, Context, Finding, Subject
-from tests.rule_cases import CASES, CONFIG, GOOD, PICTURES, TEXTS, but, data, known, sd15
+from kanjiprep.training.rules import RULES, Context, Finding, Subject, rounds
+from tests.rule_cases import CASES, CONFIG, GOOD, PICTURES, TEXTS, but, data, known, sd15, summed_up
 
 
 def found(subject: Subject, rule: str) -> list[Finding]:
@@ -303,6 +305,81 @@ def test_sizes_are_not_compared_with_what_is_no_picture() -> None:
         )
         == []
     )
+
+
+def painted_one_by_one(batches: int, accumulation: int, total_steps: int, interval: int) -> dict[int, int]:
+    """What the trainer's loop does, batch by batch."""
+    made = dict.fromkeys(range(interval, total_steps + 1, interval), 0)
+    count = global_step = summed = taken = 0
+    while global_step < total_steps:
+        count += 1
+        if taken == batches:
+            taken = 0
+            continue
+        taken, summed = taken + 1, summed + 1
+        global_step += summed % accumulation == 0
+        if global_step > 1 and global_step % interval == 0 and count % accumulation == 0:
+            made[global_step] += 1
+    return made
+
+
+@given(st.integers(1, 30), st.integers(1, 6), st.integers(1, 120), st.integers(1, 20))
+def test_rounds_are_made_as_often_as_in_the_trainers_loop(
+    batches: int, accumulation: int, total_steps: int, interval: int
+) -> None:
+    made = rounds.paintings(batches, accumulation, total_steps, interval)
+    assert made == painted_one_by_one(batches, accumulation, total_steps, interval)
+
+
+def test_rounds_of_a_run_that_was_seen() -> None:
+    assert rounds.paintings(4, 2, 4, 2) == {2: 2, 4: 0}
+    assert set(rounds.paintings(1069, 2, 16_050, 535).values()) == {1}
+    assert set(rounds.paintings(1069, 1, 32_070, 1069).values()) == {1}
+
+
+def test_another_interval_leaves_no_round_out_and_is_the_nearest() -> None:
+    assert rounds.better_interval(356, 2, 5340, 178) == 177
+    assert set(rounds.paintings(356, 2, 5340, 177).values()) == {1}
+    assert rounds.better_interval(5, 3, 15, 5) == 6, "at 4 too, rounds are left out"
+    assert 0 in rounds.paintings(5, 3, 15, 4).values()
+    assert rounds.better_interval(2, 2, 20, 2) == 11, "made twice, for want of a better one"
+
+
+def test_where_every_interval_leaves_rounds_out_none_is_named() -> None:
+    assert rounds.better_interval(4, 2, 10_000, 2) is None
+    (hit,) = found(summed_up(24, total_steps=10_000, interval=2), "rounds-left-out")
+    assert hit.what == (
+        "Of 5,000 rounds of pictures the trainer never makes 2,500, the last one among them (step 4, 8, 12, 16 and "
+        "so on), and makes 2,500 twice (step 2, 6, 10, 14 and so on)."
+    )
+
+
+def test_rounds_that_are_only_made_twice_are_told_too() -> None:
+    (hit,) = found(summed_up(total_steps=200, interval=178), "rounds-left-out")
+    assert hit.what.startswith("Of 1 rounds of pictures the trainer makes 1 twice (step 178).")
+
+
+def test_batches_of_an_epoch_are_cut_from_each_bucket_in_each_repeat() -> None:
+    assert rounds.batches_an_epoch({"1.0": 13, "0.75": 7}, 6) == 5
+    assert rounds.batches_an_epoch({"1.0": 20}, 6, repeats=1) == 8
+    assert rounds.batches_an_epoch({"1.0": 6413}, 6, gpus=2) == 535
+    assert rounds.batches_an_epoch({"1.0": 13}, 6, gpus=2) is None, "one GPU has 7 pictures, the other 6"
+
+
+def test_rounds_are_only_counted_where_the_trainers_count_is_known() -> None:
+    bad = CASES["rounds-left-out"].bad
+    for changed in (
+        {"validation_epoch_interval": 1},
+        {"validate_after_step": 1},
+        {"validation_disable": True},
+        {"gradient_accumulation_steps": 1},
+    ):
+        assert found(replace(bad, config={**bad.config, **changed}), "rounds-left-out") == []
+    assert found(known(bad, output_checkpoints=(178,)), "rounds-left-out") == [], "a resumed run counts otherwise"
+    assert found(known(bad, bucket_sizes={"1.0": 2129, "0.75": 7}), "rounds-left-out") == [], "a short bucket"
+    assert found(known(bad, bucket_sizes={"1.0": 2125}, gpus=2), "rounds-left-out") == []
+    assert found(replace(bad, backends=()), "rounds-left-out") == []
+    assert found(summed_up(total_steps=50_000, interval=1), "rounds-left-out") == []
 
 
 def test_checkpoints_by_epochs_are_not_counted_in_steps() -> None:

@@ -128,7 +128,7 @@ def test_time_is_spent_across_boots_by_the_calendar() -> None:
 
 
 def test_a_trainer_that_is_taken_over_has_run_all_the_time() -> None:
-    first = [(0.0, attempt()), (10.0, Stage("training", None, None)), (50.0, step(1)), (60.0, step(2))]
+    first: list[Timed] = [(0.0, attempt()), (10.0, Stage("training", None, None)), (50.0, step(1)), (60.0, step(2))]
     state = state_of(*first, (500, attempt(why="adopt")), (510, step(3)), (600, Exit("completed", 0, "", 3)))
     assert (state.spent_s, state.began, state.rollbacks) == (600, moment(0), 0)
     assert (steps_of(state), state.stage) == ([1, 2, 3], Stage("training", None, None))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kanjiprep.training.launch import Prepared
     from kanjiprep.training.pictures import Dataset
     from kanjiprep.training.presets import Preset
+    from kanjiprep.training.running.files import Pulse
     from kanjiprep.training.trainer import Trainer
 
 _POLICIES = ("off", "warn", "stop", "rollback")
@@ -173,19 +174,23 @@ def _attend(run: Path, detach: bool, as_json: bool, notes: Mapping[str, object] 
     """Start a supervisor and watch it to the end, unless it is left alone at once."""
     from kanjiprep.training.running import starting
 
-    pulse = starting.start(run)
-    if detach:
-        if as_json:
-            talk.print_json({"run": run, "attempt": pulse.attempt, "supervisor": pulse.supervisor.pid})
-        else:
-            _say_how_to_attach(run)
-        return 0
-    if not as_json:
-        talk.say(f"started: attempt {pulse.attempt} of {run}; it lives on without this terminal")
     try:
+        pulse = starting.start(run)
+        if detach:
+            _tell_detached(run, pulse, as_json)
+            return 0
+        if not as_json:
+            talk.say(f"started: attempt {pulse.attempt} of {run}; it lives on without this terminal")
         return watching.watch(run, as_json, notes)
     except (KeyboardInterrupt, Interrupted):
         return _after_interrupt(run, as_json)
+
+
+def _tell_detached(run: Path, pulse: Pulse, as_json: bool) -> None:
+    if as_json:
+        talk.print_json({"run": run, "attempt": pulse.attempt, "supervisor": pulse.supervisor.pid})
+    else:
+        _say_how_to_attach(run)
 
 
 def _say_how_to_attach(run: Path) -> None:

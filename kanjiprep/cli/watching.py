@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kanjiprep.cli import talk
+from kanjiprep.errors import TrainerError
 
 if TYPE_CHECKING:
     from kanjiprep.training.running.monitor import Screen
@@ -82,7 +83,8 @@ def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
         talk.say(f"nothing was running in {run}")
     else:
         talk.say(f"{exit_.status} at step {exit_.step:,}: {exit_.reason}" if exit_.reason else exit_.status)
-        talk.say(f"Next: kanjiprep launch-simpletuner {short(run)} --resume")
+        if exit_.status != "completed":
+            talk.say(f"Next: kanjiprep launch-simpletuner {short(run)} --resume")
 
 
 def short(run: Path) -> Path:
@@ -91,14 +93,17 @@ def short(run: Path) -> Path:
 
 
 def watch(run: Path, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:
-    """The exit code of ``run``, watched to its end; ``notes`` go into its JSON."""
+    """The exit code of ``run``, watched to its end; ``notes`` go into its JSON.
+
+    0 is for a run that is done, and not for one whose end nobody will see.
+    """
     from kanjiprep.training.running import monitor
     from kanjiprep.training.running.looking import Window
 
     with _screen(as_json) as screen:
         seen = monitor.watch(Window(run), screen)
     show(seen, as_json, notes)
-    return 0 if seen.exit_code is None else seen.exit_code
+    return TrainerError.exit_code if seen.exit_code is None else seen.exit_code
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from kanjiprep.training.plan import Place, Plan
 from kanjiprep.training.presets import Preset
 from kanjiprep.training.rules import Finding
 from kanjiprep.training.run_spec import CPU, TINY
-from kanjiprep.training.running import files, surroundings
+from kanjiprep.training.running import files, gpu, surroundings
 from kanjiprep.training.running.files import Order
 from kanjiprep.training.schedule import Steps
 from kanjiprep.training.trainer import Trainer
@@ -87,11 +87,14 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     """Render the run folder, judged by the rules and by the trainer's own parser; start nothing.
 
     Raises:
-        UsageError: If a run has begun in the folder, it cannot be written, or a limit in dollars has no price.
+        UsageError: If a run has begun in the folder, it cannot be written, a limit in dollars has no price, or there
+            are not enough GPUs here.
         SpecError: If rules or parser find something with which the run must not start.
         TrainerError: If the trainer cannot be asked.
     """
     preset, places, trainer = request.preset, request.places, request.trainer
+    if request.starting:
+        _refuse_without_gpus(preset)
     run_folder.refuse_begun(places.run)
     here = Place(_free_bytes(places.run))
     planned = plan.plan(preset, request.dataset, places, request.market, place=here)
@@ -108,6 +111,14 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     beside = _beside(request, planned, prepared, rendered) if request.starting else {}
     run_folder.write(places.run, preset, rendered, request.dataset, beside)
     return prepared
+
+
+def _refuse_without_gpus(preset: Preset) -> None:
+    machine = preset.spec.machine
+    found = 0 if machine.gpu == CPU else len(gpu.read())
+    if machine.gpu != CPU and found < machine.gpus:
+        what = f"is {machine.gpus} x {machine.gpu}, and nvidia-smi shows {found} GPUs here"
+        raise UsageError(what, "machine.gpus", f"launch it where they are; here, kanjiprep rehearse {preset.name}")
 
 
 def _prepared(request: LaunchRequest, planned: Plan, version: str) -> Prepared:
@@ -152,7 +163,7 @@ def _beside(request: LaunchRequest, planned: Plan, prepared: Prepared, rendered:
         checkpoint_bytes=round(planned.costs.disk.checkpoint.total.value),
     )
     about = surroundings.read(request.trainer, request.dataset, order.on_gpu)
-    ours = {files.ORDER: files.order_bytes(order), files.ENVIRONMENT: surroundings.to_bytes(about)}
+    ours = {run_folder.ORDER: files.order_bytes(order), files.ENVIRONMENT: surroundings.to_bytes(about)}
     return {**ours, **request.notes}
 
 

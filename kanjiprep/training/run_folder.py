@@ -21,6 +21,8 @@ from kanjiprep.training.presets import Preset
 
 CONFIG: Final = "config"
 PICTURES: Final = "pictures"
+ORDER: Final = "launch.json"
+"""In a folder in which a run was launched."""
 SUMS: Final = "SHA256SUMS"
 """Of every file that a rendering wrote, so that nothing else is ever replaced."""
 
@@ -115,6 +117,9 @@ def refuse_begun(run: Path) -> None:
         if os.path.lexists(run) and not run.is_dir():
             raise UsageError("is no folder", str(run), "move it away, or give the run another --name")
         strangers = _strangers(run) if run.exists() else []
+    if ORDER in strangers:
+        again = f"go on with kanjiprep launch-simpletuner {run} --resume, or give the new run another --name"
+        raise UsageError("a run was launched here", str(run), again)
     if strangers:
         raise UsageError(
             f"holds more than a rendering: {', '.join(strangers[:3])}", str(run), "give the new run another --name"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.trainer
 
 SAMPLES = 20
 PATIENCE_S = 240.0
-TOKEN = "hf_thisIsNoTokenButMustNotShow"
+TOKEN = "hf_thisIsNoTokenButMustNotShow"  # noqa: S105 - it opens nothing
 
 
 @dataclass(frozen=True)
@@ -161,32 +161,29 @@ def test_a_supervisor_that_is_killed_is_told_of_and_its_trainer_taken_over_and_a
     assert place.pids("lost") == []
 
 
-def test_a_trainer_that_is_killed_is_told_with_its_signal_and_last_lines(place: Place) -> None:
+def test_a_trainer_that_is_killed_or_cannot_go_on_is_told_of_with_its_reason_on_one_line(place: Place) -> None:
     going = place.start(*launch(4000, "--name", "killed"))
+    run = place.folder / "runs/killed"
     deadline = time.monotonic() + PATIENCE_S
-    while not (place.folder / "runs/killed/state.json").exists():
+    while not (run / "state.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.2)
     place.wait("killed", has_stepped)
-    os.kill(
-        json.loads((place.folder / "runs/killed/state.json").read_text("utf-8"))["trainer"]["pid"], signal.SIGKILL
-    )
+    os.kill(json.loads((run / "state.json").read_text("utf-8"))["trainer"]["pid"], signal.SIGKILL)
     out, err = going.communicate(timeout=PATIENCE_S)
     assert going.returncode == 6
     assert "failed: the trainer was ended by SIGKILL" in out
     assert "log        " in out
     assert "mend that, then kanjiprep launch-simpletuner" in err
 
-
-def test_what_the_trainer_cannot_do_is_told_in_its_own_words_on_one_line(place: Place) -> None:
-    place.run(*launch(9, "--name", "wrong", "--detach"))
-    (place.folder / "runs/wrong/pictures").rename(place.folder / "runs/wrong/elsewhere")
-    out, _ = place.run("monitor", "wrong", code=6)
-    assert "failed: the dataset folder does not exist: " in out
-    config = place.folder / "runs/wrong/config/config.json"
+    (run / "pictures").rename(run / "elsewhere")
+    out, _ = place.run("launch-simpletuner", "killed", "--resume", code=6)
+    assert "failed, attempt 2 (resume): the dataset folder does not exist: " in out
+    (run / "elsewhere").rename(run / "pictures")
+    config = run / "config/config.json"
     config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | {"optimizer": "nope"}), "utf-8")
-    out, _ = place.run("launch-simpletuner", "wrong", "--resume", code=6)
-    assert "failed, attempt 2 (resume): Optimizer nope not found." in out
+    out, _ = place.run("launch-simpletuner", "killed", "--resume", code=6)
+    assert "failed, attempt 3 (resume): Optimizer nope not found." in out
 
 
 def test_a_run_that_explodes_is_rolled_back_and_finished_by_the_second_attempt(place: Place) -> None:

@@ -13,6 +13,7 @@ from kanjiprep.training.rules import (
     model,
     output,
     resume,
+    rounds,
     schedule,
     sizes,
     validation,
@@ -35,6 +36,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *sizes.RULES,
     *resume.RULES,
     *validation.RULES,
+    *rounds.RULES,
     *output.RULES,
 )
 """Every rule, in the order in which findings are listed."""

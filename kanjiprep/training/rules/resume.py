@@ -21,7 +21,8 @@ _RESTORED: Final = {
 """What a checkpoint brings back of a schedule, over what the config says."""
 
 
-def _resumes(subject: Subject) -> bool:
+def resumes(subject: Subject) -> bool:
+    """Whether the run goes on from a checkpoint."""
     return subject.text("resume_from_checkpoint") == "latest" and bool(subject.context.output_checkpoints)
 
 
@@ -57,7 +58,7 @@ def not_a_switch(subject: Subject) -> Iterator[Hit]:
 def keeps_old_rate(subject: Subject) -> Iterator[Hit]:
     """Values of the schedule that differ from those of the run that made the checkpoints."""
     previous = subject.context.previous
-    if not _resumes(subject) or previous is None:
+    if not resumes(subject) or previous is None:
         return
     old = Subject(previous)
     for key in _RESTORED.get(subject.text("lr_scheduler"), ()):
@@ -77,7 +78,7 @@ def keeps_old_rate(subject: Subject) -> Iterator[Hit]:
 def changes_schedule(subject: Subject) -> Iterator[Hit]:
     """A scheduler with another name than before."""
     previous = subject.context.previous
-    if not _resumes(subject) or previous is None:
+    if not resumes(subject) or previous is None:
         return
     before, now = Subject(previous).text("lr_scheduler"), subject.text("lr_scheduler")
     if before != now:
@@ -96,7 +97,7 @@ def nothing_left(subject: Subject) -> Iterator[Hit]:
     """Checkpoints at or past the end."""
     total = subject.total_steps
     last = max(subject.context.output_checkpoints, default=0)
-    if _resumes(subject) and total is not None and last >= total:
+    if resumes(subject) and total is not None and last >= total:
         yield Hit("max_train_steps", f"output_dir holds checkpoint-{last}, and the run has {total:,} steps.")
 
 
@@ -110,7 +111,7 @@ def nothing_left(subject: Subject) -> Iterator[Hit]:
 )
 def by_default(subject: Subject) -> Iterator[Hit]:
     """Checkpoints in output_dir and nothing said about them."""
-    if _resumes(subject) and subject.given("resume_from_checkpoint") is None:
+    if resumes(subject) and subject.given("resume_from_checkpoint") is None:
         last = max(subject.context.output_checkpoints)
         yield Hit("resume_from_checkpoint", f"output_dir holds checkpoint-{last}: the run goes on from there.")
 

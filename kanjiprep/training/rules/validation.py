@@ -21,7 +21,8 @@ _SMALLEST_PX: Final = 128
 """Below this the trainer takes a validation_resolution for megapixels."""
 
 
-def _is_on(subject: Subject) -> bool:
+def is_on(subject: Subject) -> bool:
+    """Whether pictures come due at all."""
     interval, total = subject.whole("validation_step_interval"), subject.total_steps
     is_due = interval > 0 and (total is None or interval <= total)
     return (is_due or subject.whole("validation_epoch_interval") > 0) and not subject.flag("validation_disable")
@@ -31,7 +32,8 @@ def _is_named(value: str) -> bool:
     return value.strip().lower() not in ("", "none", "false", "0", "no")
 
 
-def _has_prompt(subject: Subject) -> bool:
+def has_prompt(subject: Subject) -> bool:
+    """Whether there is anything to paint but the empty prompt."""
     named = ("validation_prompt", "validation_prompt_library", "user_prompt_library", "validation_input")
     return any(_is_named(subject.text(key)) for key in named) or subject.flag("validation_using_datasets")
 
@@ -69,7 +71,7 @@ def _sizes_px(text: str) -> list[float]:
 def _differs(subject: Subject) -> bool:
     sizes, edges = _sizes_px(subject.text("validation_resolution")), _edges_px(subject)
     is_near = any(max(size, edge) / min(size, edge) <= _NEAR for size in sizes for edge in edges)
-    return _is_on(subject) and bool(sizes) and bool(edges) and not is_near
+    return is_on(subject) and bool(sizes) and bool(edges) and not is_near
 
 
 def _edges_in_words(subject: Subject) -> str:
@@ -86,7 +88,7 @@ def _edges_in_words(subject: Subject) -> str:
 )
 def nothing_to_look_at(subject: Subject) -> Iterator[Hit]:
     """Validation that nothing is asked of."""
-    if _is_on(subject) and not _has_prompt(subject) and not _is_conditioned(subject):
+    if is_on(subject) and not has_prompt(subject) and not _is_conditioned(subject):
         interval = subject.whole("validation_step_interval")
         yield Hit("validation_prompt", f"Every {interval:,} steps there is nothing to compare.")
 
@@ -101,7 +103,7 @@ def nothing_to_look_at(subject: Subject) -> Iterator[Hit]:
 )
 def size_by_default(subject: Subject) -> Iterator[Hit]:
     """A missing validation_resolution beside another training resolution."""
-    if subject.given("validation_resolution") is None and _has_prompt(subject) and _differs(subject):
+    if subject.given("validation_resolution") is None and has_prompt(subject) and _differs(subject):
         yield Hit("validation_resolution", f"Training is at {_edges_in_words(subject)} px.")
 
 
@@ -115,7 +117,7 @@ def size_by_default(subject: Subject) -> Iterator[Hit]:
 )
 def size_differs(subject: Subject) -> Iterator[Hit]:
     """A validation_resolution that is none of the training resolutions."""
-    if subject.given("validation_resolution") is not None and _has_prompt(subject) and _differs(subject):
+    if subject.given("validation_resolution") is not None and has_prompt(subject) and _differs(subject):
         size = subject.text("validation_resolution")
         yield Hit("validation_resolution", f"It is {size}, and training is at {_edges_in_words(subject)} px.")
 
@@ -132,7 +134,7 @@ def size_differs(subject: Subject) -> Iterator[Hit]:
 def guidance_too_high(subject: Subject) -> Iterator[Hit]:
     """A guidance above 5 for SD3."""
     guidance = subject.number("validation_guidance") or 0.0
-    if subject.family == "sd3" and _is_on(subject) and _has_prompt(subject) and guidance > HIGHEST_GUIDANCE:
+    if subject.family == "sd3" and is_on(subject) and has_prompt(subject) and guidance > HIGHEST_GUIDANCE:
         yield Hit("validation_guidance", f"validation_guidance is {guidance:g}.")
 
 
@@ -148,7 +150,7 @@ def guidance_too_high(subject: Subject) -> Iterator[Hit]:
 def benchmark_pasted_in(subject: Subject) -> Iterator[Hit]:
     """Validation with a benchmark."""
     is_heard = any(kind(one) == "audio" for one in subject.trained)
-    if _is_on(subject) and _has_prompt(subject) and not is_heard and not subject.flag("disable_benchmark"):
+    if is_on(subject) and has_prompt(subject) and not is_heard and not subject.flag("disable_benchmark"):
         yield Hit("disable_benchmark", "The files in validation_images will hold two pictures each.")
 
 
@@ -162,7 +164,7 @@ def benchmark_pasted_in(subject: Subject) -> Iterator[Hit]:
 )
 def picture_of_nothing(subject: Subject) -> Iterator[Hit]:
     """Validation with the empty prompt."""
-    if _is_on(subject) and not subject.flag("validation_disable_unconditional"):
+    if is_on(subject) and not subject.flag("validation_disable_unconditional"):
         yield Hit("validation_disable_unconditional", "The empty prompt is one of the validation prompts.")
 
 
@@ -179,7 +181,7 @@ def checkpoint_without_picture(subject: Subject) -> Iterator[Hit]:
     by_epochs = any(subject.whole(f"{what}_epoch_interval") for what in ("checkpoint", "validation"))
     kept, shown = subject.whole("checkpoint_step_interval"), subject.whole("validation_step_interval")
     total = subject.total_steps
-    is_asked = _is_on(subject) and _has_prompt(subject) and not by_epochs
+    is_asked = is_on(subject) and has_prompt(subject) and not by_epochs
     if is_asked and kept > 0 and shown > 0 and kept % shown and (total is None or total >= kept):
         yield Hit("validation_step_interval", f"Checkpoints every {kept:,} steps, pictures every {shown:,}.")
 

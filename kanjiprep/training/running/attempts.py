@@ -22,6 +22,8 @@ from kanjiprep.training.running.record import Record
 from kanjiprep.training.running.run_state import RunState
 
 WEIGHTS: Final = "pytorch_lora_weights.safetensors"
+LEAST_RATE: Final = 1e-12
+"""Nothing moves at that; the trainer refuses a rate of 0, which is what the end of a cosine is cut down to."""
 _UNWANTED: Final = ("LAMBDA_API_KEY",)
 """Secrets that a trainer has no use for."""
 
@@ -60,14 +62,23 @@ def afresh(run: Path) -> Start:
 def resumed(run: Path, state: RunState) -> Start:
     """Going on from the latest whole checkpoint of the last attempt, or from its beginning if there is none.
 
-    What is left of an unfinished checkpoint is moved aside: the trainer would take the highest number.
+    What is left of an unfinished checkpoint is moved aside: the trainer would take the highest number. So are
+    pictures of steps that will be taken again, for they will be painted again under the same names.
+
+    Raises:
+        TrainerError: If something cannot be moved aside.
     """
     last = state.attempt
     if last is None:
         return afresh(run)
     folder = str(Path(last.output).parent)
-    _set_unfinished_aside(run / last.output)
     whole = observe.whole_checkpoints(run / last.output)
+    try:
+        _set_unfinished_aside(run / last.output)
+        _set_undone_aside(run / last.output, whole[-1][0] if whole else 0)
+    except OSError as error:
+        place = str(error.filename or run)
+        raise TrainerError(f"cannot be moved aside: {os_reason(error)}", place, "check its permissions") from error
     done = last.base_step + (whole[-1][0] if whole else 0)
     checkpoint = str(whole[-1][1].relative_to(run)) if whole else last.from_checkpoint
     return Start("resume", last.base_step, done, "" if folder == "." else folder, checkpoint, last.learning_rate)
@@ -77,6 +88,14 @@ def _set_unfinished_aside(output: Path) -> None:
     for path in output.glob("checkpoint-*"):
         if not (path / observe.GUARD).exists():
             path.rename(path.with_name(f"unfinished-{path.name}-{os.urandom(3).hex()}"))
+
+
+def _set_undone_aside(output: Path, last: int) -> None:
+    """Move the pictures of steps after ``last``, as the trainer counts."""
+    for path in sorted((output / "validation_images").glob("step_*")):
+        match = observe.PICTURE.fullmatch(path.name)
+        if match and int(match[1]) > last:
+            path.rename(path.with_name(f"undone-{os.urandom(3).hex()}-{path.name}"))
 
 
 def rolled_back(run: Path, state: RunState, order: Order, before: int, number: int) -> Start:
@@ -105,7 +124,8 @@ def _last_good(run: Path, state: RunState, before: int) -> tuple[int, str]:
     One that a rollback has begun with already, and made nothing better of, is passed over.
     """
     last = state.attempt
-    tried = last.from_checkpoint if last is not None and last.why == "rollback" else ""
+    has_made_none = last is not None and last.from_step == last.base_step
+    tried = last.from_checkpoint if last is not None and has_made_none else ""
     kept = [
         one
         for one in state.checkpoints
@@ -122,7 +142,7 @@ def lowered(spec: RunSpec, base_step: int, order: Order, factor: float) -> RunSp
     """
     planned = curve.rates(curve.scheduler_of(spec, order.total_steps))[base_step:]
     left = order.total_steps - base_step
-    peak = factor * max(planned)
+    peak = max(factor * max(planned), LEAST_RATE)
     end = factor * spec.schedule.end_learning_rate
     steps = replace(spec.training, epochs=None, steps=left, steps_by_hand=None)
     shape = replace(
@@ -156,8 +176,11 @@ def _render(run: Path, spec: RunSpec, preset: presets.Preset, folder: str, weigh
 
 def _tiny_models(run: Path) -> Path:
     """The folder of random models that the run's own config was rendered with; of no matter for others."""
-    config = json.loads((run / run_folder.CONFIG / configs.CONFIG).read_bytes())
-    return Path(config.get("pretrained_model_name_or_path", "none")).parent
+    path = run / run_folder.CONFIG / configs.CONFIG
+    try:
+        return Path(json.loads(path.read_bytes()).get("pretrained_model_name_or_path", "none")).parent
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise TrainerError("is not as it was written", str(path), "launch the run anew") from error
 
 
 def next_start(run: Path) -> Start | None:
@@ -173,7 +196,8 @@ def next_start(run: Path) -> Start | None:
     is_there = processes.is_alive(last.trainer, processes.run_id(run))
     if is_there or (state.exit is None and ending.is_complete(run, last)):
         return None
-    if order.way == "rollback":
+    was_going_back = state.exit is not None and state.exit.status == "rolled back"
+    if order.way == "rollback" or was_going_back:
         before = guard.began(state.alerts, state.step + 1)
         return rolled_back(run, state, order, before, last.number + 1)
     return resumed(run, state)

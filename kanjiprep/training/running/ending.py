@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kanjiprep.errors import TrainerError
 from kanjiprep.training.running import files, tail, trainer_lines, trainer_reason
 from kanjiprep.training.running.events import Attempt, Exit, Status
 from kanjiprep.training.running.run_state import RunState
@@ -20,6 +21,7 @@ _LEAST_PATIENCE_S: Final = 300.0
 _PATIENCE_STEPS: Final = 10
 """A checkpoint is asked for between two steps, and pictures may be painted in between."""
 _RECENT: Final = 20
+_UNSEEN: Final = "the trainer is gone, and nobody was there to see its exit code"
 _TAIL_BYTES: Final = 200_000
 _SECRETS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "LAMBDA_API_KEY", "COMET_API_KEY")
 
@@ -46,7 +48,10 @@ def begin(run: Path, state: RunState, why: str, status: Status, *, with_checkpoi
     has_begun = state.attempt is not None and state.step > state.attempt.from_step
     if not with_checkpoint or not has_begun:
         return Ending(status, why, None, 0.0)
-    _ask_for_checkpoint(run / files.SIGNAL)
+    try:
+        _ask_for_checkpoint(run / files.SIGNAL)
+    except (TrainerError, OSError):  # a full disk is a reason to end, and none to end otherwise
+        return Ending(status, f"{why}; the trainer could not be asked for a checkpoint", None, 0.0)
     recent = [one.seconds for one in state.steps[-_RECENT:] if one.seconds is not None]
     patience_s = max(_LEAST_PATIENCE_S, _PATIENCE_STEPS * (statistics.median(recent) if recent else 0.0))
     return Ending(status, why, _made(state), time.monotonic() + patience_s)
@@ -123,7 +128,7 @@ def _reason(run: Path, log_from: int, code: int | None) -> str:
         return f"the trainer was ended by {known.get(-code, f'signal {-code}')}" + (f"; last: {said}" if said else "")
     if code == 0:
         return "the trainer left with code 0 before its last step" + (f"; last: {said}" if said else "")
-    return said or (f"the trainer left with code {code}, without a word" if code else "the trainer is gone")
+    return said or (f"the trainer left with code {code}, without a word" if code else _UNSEEN)
 
 
 def log_tail(run: Path, log_from: int = 0) -> str:

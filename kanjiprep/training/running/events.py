@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypeVar, cast
 
 from kanjiprep import spec as tables
+from kanjiprep.training.running import moments
 from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.processes import Identity
 
@@ -189,6 +191,9 @@ def entry(data: bytes) -> Entry | None:
         kind = KINDS[table.pop("kind")]
         moment = {name: table.pop(name) for name in ("at", "up_s", "boot")}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    numbers = (moment["up_s"], *table.values())
+    if not moments.is_time(moment["at"]) or any(type(one) is float and not math.isfinite(one) for one in numbers):
         return None
     when, what = _read(Moment, moment), _read(kind, table)
     return None if when is None or what is None else Entry(when, what)

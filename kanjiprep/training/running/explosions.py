@@ -43,10 +43,10 @@ class Thresholds:
     caution_points: int = 16
     spike_sigmas: float = 5.0
     spike_factor: float = 3.0
-    phase_sigmas: float = 2.0
-    phase_factor: float = 3.2
+    phase_sigmas: float = 1.2
+    phase_factor: float = 2.8
     window_steps: int = 20
-    begin_steps: int = 13
+    begin_steps: int = 12
     end_share: float = 0.8
     end_steps: int = 8
     fallen_share: float = 0.5

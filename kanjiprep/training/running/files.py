@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,11 +13,13 @@ from typing import Any, Final, Literal
 from kanjiprep import spec as tables
 from kanjiprep.errors import TrainerError, UsageError, os_reason
 from kanjiprep.paths import resolved
+from kanjiprep.training import run_folder
 from kanjiprep.training.run_spec import Guard
+from kanjiprep.training.running import moments
 from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.processes import Identity
 
-ORDER: Final = "launch.json"
+ORDER: Final = run_folder.ORDER
 STATE: Final = "state.json"
 EVENTS: Final = "events.jsonl"
 LOG: Final = "trainer.log"
@@ -90,7 +93,9 @@ def find(run: str | Path) -> Path:
         UsageError: If there is none, or nothing was launched in it.
     """
     places = [Path(run), Path("runs") / run]
-    folder = next((resolved(place) for place in places if place.is_dir()), None)
+    folder = None
+    with suppress(OSError):  # a name too long for a file, or a folder that may not be entered
+        folder = next((resolved(place) for place in places if place.is_dir()), None)
     if folder is None:
         raise UsageError(f"no run {str(run)!r:.80}", remedy=_known_runs())
     if not (folder / ORDER).is_file():
@@ -126,7 +131,7 @@ def read_pulse(run: Path) -> Pulse | None:
     """The last sign of life of a supervisor of ``run``; None if there was never one that can be read."""
     found = _table(run / STATE)
     pulse, problems = tables.read(Pulse, found) if found is not None else (None, ())
-    return None if problems else pulse
+    return None if problems or pulse is None or not moments.is_time(pulse.beat.at) else pulse
 
 
 def ask_to_stop(run: Path, *, with_checkpoint: bool) -> None:
@@ -175,5 +180,6 @@ def replace(path: Path, data: bytes) -> None:
         aside.write_bytes(data)
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         raise TrainerError(f"cannot be written: {os_reason(error)}", str(path), "free some space") from error

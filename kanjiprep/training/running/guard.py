@@ -63,14 +63,15 @@ class Guard:
         self._phase: Phase | None = None
         self._round: dict[int, list[Validation]] = {}
         self._was_bad_round = False
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str, int]] = set()
         self._step = 0
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT_STEPS)
 
     def trouble_since(self) -> int:
         """Where the trouble began that the trainer died of after its last step: at the latest, at the next.
 
-        Before there is a baseline to speak of, a row of last steps each far above all before it counts.
+        Before there is a baseline to speak of, a row of last steps counts, each far above the median of those
+        before it.
         """
         if self._phase is not None:
             return self._phase.start
@@ -156,19 +157,19 @@ class Guard:
             self._forget(DISK)
 
     def _judge_budget(self, now: Surroundings) -> Iterator[Alert]:
-        for share, text in shares(self._limits, now.spent_s, self._usd_per_hour):
+        for index, (share, text) in enumerate(shares(self._limits, now.spent_s, self._usd_per_hour)):
             if share >= 1:
-                yield from self._once(BUDGET, "error", text)
+                yield from self._once(BUDGET, "error", text, index)
             elif share >= _NEARLY:
-                yield from self._once(BUDGET, "warning", text)
+                yield from self._once(BUDGET, "warning", text, index)
 
-    def _once(self, about: str, severity: str, text: str) -> Iterator[Alert]:
-        if f"{about} {severity}" not in self._said:
-            self._said.add(f"{about} {severity}")
+    def _once(self, about: str, severity: str, text: str, index: int = 0) -> Iterator[Alert]:
+        if (about, severity, index) not in self._said:
+            self._said.add((about, severity, index))
             yield self._alert(about, severity, text)
 
     def _forget(self, about: str) -> None:
-        self._said -= {f"{about} {severity}" for severity in ("warning", "error")}
+        self._said -= {(about, severity, 0) for severity in ("warning", "error")}
 
     def _alert(self, about: str, severity: str, text: str, since_step: int | None = None) -> Alert:
         since = self._step if since_step is None else since_step
@@ -176,7 +177,7 @@ class Guard:
 
 
 def _is_raised(value: float, before: Sequence[float]) -> bool:
-    return value > _RAISED * statistics.median(before)
+    return math.isinf(value) or value > _RAISED * statistics.median(before)
 
 
 def began(alerts: Sequence[Alert], otherwise: int) -> int:

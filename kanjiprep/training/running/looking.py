@@ -16,8 +16,9 @@ from kanjiprep.training.running.events import Attempt, Entry
 from kanjiprep.training.running.gpu import Gpu
 from kanjiprep.training.running.observe import Observer
 from kanjiprep.training.running.run_state import Fold, RunState
+from kanjiprep.training.running.standing import Facts
 from kanjiprep.training.running.tail import Tail
-from kanjiprep.training.running.view import Facts, View
+from kanjiprep.training.running.view import View
 
 _GPU_EVERY_S: Final = 10.0
 _LOG_LINES: Final = 8
@@ -66,14 +67,17 @@ class Window:
             return
         if self._observer is None or self._observer[0] != state.attempt:
             self._observer = (state.attempt, Observer(self._run, state.attempt, state))
-        self._fold.add(Entry(moments.now(), event) for event in self._observer[1].look())
+        # What a trainer that is gone has left is old: of when it was last heard of, for all we know.
+        is_there = processes.is_alive(state.attempt.trainer, self._id)
+        when = moments.now() if is_there or state.seen is None else state.seen
+        self._fold.add(Entry(when, event) for event in self._observer[1].look())
 
     def _facts(self, state: RunState, is_held: bool) -> Facts:
         attempt = state.attempt
         has_trainer = attempt is not None and processes.is_alive(attempt.trainer, self._id)
         is_complete = attempt is not None and ending.is_complete(self._run, attempt)
-        ended = state.exit.status if state.exit else ""
-        is_well = is_held or has_trainer or is_complete or attempt is None or ended not in ("", "failed")
+        is_lost = attempt is not None and not (is_held or has_trainer or is_complete)
+        is_bad = is_lost if state.exit is None else state.exit.status == "failed"
         free, pulse = None, files.read_pulse(self._run)
         with suppress(OSError):
             free = psutil.disk_usage(str(self._run)).free
@@ -87,7 +91,7 @@ class Window:
             free_bytes=free,
             gpus=self._current_gpus(has_trainer),
             planned=self._rates(attempt),
-            log=() if is_well else tuple(ending.last_lines(self._run, _LOG_LINES)),
+            log=tuple(ending.last_lines(self._run, _LOG_LINES)) if is_bad else (),
         )
 
     def _current_gpus(self, has_trainer: bool) -> tuple[Gpu, ...]:

@@ -37,6 +37,14 @@ def boot_id() -> str:
     return _BOOT_ID.read_text("ascii")[:8] if _BOOT_ID.exists() else ""
 
 
+def is_time(text: object) -> bool:
+    """Whether ``text`` is a time as ``Moment.at`` tells it."""
+    try:
+        return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def seconds(start: Moment, end: Moment) -> float:
     """Seconds from ``start`` to ``end``, never below 0.
 

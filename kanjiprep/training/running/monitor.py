@@ -8,7 +8,8 @@ from typing import Final, Protocol
 
 from kanjiprep.training.running import view_text
 from kanjiprep.training.running.looking import Window
-from kanjiprep.training.running.view import CODES, COPY, UNWATCHED, WAITING, View
+from kanjiprep.training.running.standing import CODES, COPY, UNWATCHED, WAITING
+from kanjiprep.training.running.view import View
 
 EVERY_S: Final = 2.0
 _LINE_EVERY_S: Final = 60.0

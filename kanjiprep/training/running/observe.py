@@ -40,13 +40,16 @@ class Observer:
         self._metrics = Tail(self._output / files.METRICS, attempt.metrics_from)
         self._log = Tail(run / files.LOG, attempt.log_from)
         self._reader = trainer_log.Reader()
-        self._stage = known.stage if known.attempt == attempt else None
+        self._seen: StageSeen | None = None
+        self._stage = known.stage
+        if known.stage is not None:
+            self._catch_up()
         self._last = max(known.step, attempt.from_step)
         self._checkpoints = {one.path: self._guarded(run / one.path) for one in known.checkpoints}
         self._pictures = {one.path for one in known.validations}
         self._unreadable: dict[Path, int] = {}
-        self._seen: StageSeen | None = None
-        self._good = {one.prompt: self._look_again(one) for one in known.validations if not one.faults}
+        good = {one.prompt: one for one in known.validations if not one.faults}
+        self._good = {prompt: self._look_again(last) for prompt, last in good.items()}
         self.unreadable_lines = 0
         self.seen_bytes = 0
 
@@ -71,6 +74,12 @@ class Observer:
                     self._stage = stage
                     yield stage
 
+    def _catch_up(self) -> None:
+        """Read what an earlier observer has told of the log already; what it has not is told by the next stage."""
+        while data := self._log.data():
+            self._reader.feed(data)
+        self._seen = self._reader.seen
+
     def _uncached(self, seen: StageSeen) -> Iterator[Event]:
         """Pictures that are left out of the cache: the trainer goes on, and dies at the first batch with one."""
         before, self._seen = self._seen, seen
@@ -85,7 +94,8 @@ class Observer:
             return True
         if stage.stage == trainer_log.Stage.TRAINING or not stage.total or stage.done is None:
             return False
-        return stage.total != before.total or abs(stage.done - (before.done or 0)) >= _STRIDE * stage.total
+        is_far = abs(stage.done - (before.done or 0)) >= _STRIDE * stage.total
+        return stage.total != before.total or is_far or (stage.done == stage.total != before.done)
 
     def _steps(self) -> Iterator[Event]:
         for line in self._metrics.lines():

@@ -33,6 +33,7 @@ class RunState:
         checkpoints: Whole ones, ascending.
         validations: Pictures, by step.
         alerts: In the order in which they came.
+        attempt_alerts: Those of the last attempt.
         exit: How the last attempt ended; None while it goes on.
         rollbacks: Attempts that began as one.
         pace_s: Seconds a step of this attempt, with all that is done between steps; None before there are two.
@@ -48,6 +49,7 @@ class RunState:
     checkpoints: tuple[Checkpoint, ...]
     validations: tuple[Validation, ...]
     alerts: tuple[Alert, ...]
+    attempt_alerts: tuple[Alert, ...]
     exit: Exit | None
     rollbacks: int
     pace_s: float | None
@@ -73,6 +75,7 @@ class Fold:
         self._checkpoints: list[Checkpoint] = []
         self._validations: list[Validation] = []
         self._alerts: list[Alert] = []
+        self._alerts_before = 0
         self._exit: Exit | None = None
         self._rollbacks = 0
         self._first: tuple[int, Moment] | None = None
@@ -100,6 +103,7 @@ class Fold:
             checkpoints=tuple(self._checkpoints),
             validations=tuple(self._validations),
             alerts=tuple(self._alerts),
+            attempt_alerts=tuple(self._alerts[self._alerts_before :]),
             exit=self._exit,
             rollbacks=self._rollbacks,
             pace_s=self._pace_s(),
@@ -145,9 +149,12 @@ class Fold:
             self._spent_before_s += self._running_s()
             self._attempt_began, self._stage, self._first, self._latest = moment, None, None, None
             self._rollbacks += attempt.why == "rollback"
+            self._alerts_before = len(self._alerts)
             self._undo(attempt.from_step)
             self._checkpoints = [one for one in self._checkpoints if one.step <= attempt.from_step]
             self._validations = [one for one in self._validations if one.step <= attempt.from_step]
+        elif self._exit is not None:  # what it ran before its end was told is counted
+            self._attempt_began = moment
         self._attempt, self._exit = attempt, None
 
     def _end(self, exit_: Exit, moment: Moment) -> None:

@@ -39,9 +39,9 @@ def _mean(part: Sequence[float | None], logarithmic: bool) -> float | None:
         return None
     if logarithmic:
         return sum(math.log(max(number, 1e-300)) for number in numbers) / len(numbers)
-    return sum(numbers) / len(numbers)
+    return sum(number / len(numbers) for number in numbers)
 
 
 def _block(value: float, low: float, high: float) -> str:
-    share = (value - low) / (high - low) if high > low else 0.0
+    share = (value / 2 - low / 2) / width if (width := high / 2 - low / 2) > 0 else 0.0
     return BLOCKS[min(len(BLOCKS) - 1, int(share * len(BLOCKS)))]

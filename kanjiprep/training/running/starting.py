@@ -24,6 +24,7 @@ from kanjiprep.training.trainer import last_line
 
 REHEARSAL: Final = "rehearsal.json"
 _PATIENCE_S: Final = 120.0
+_END_S: Final = 10.0
 _POLL_S: Final = 0.1
 _SILENCE_S: Final = 60.0
 """A supervisor gives a sign of life every few seconds; one that is silent for so long does not listen."""
@@ -36,8 +37,8 @@ def start(run: Path) -> Pulse:
     Raises:
         TrainerError: If there is one already, or it fails at once.
     """
-    if holding.is_held(run):
-        raise TrainerError("a supervisor watches this run already", str(run), f"attach with kanjiprep monitor {run}")
+    _refuse_watched(run)
+    said_before = tail.size(run / files.SUPERVISOR_LOG)
     process = _spawn(run)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
@@ -47,11 +48,26 @@ def start(run: Path) -> Pulse:
         if pulse is not None and is_its and pulse.status != "starting":
             return pulse
         if code is not None:
-            raise TrainerError(
-                _last_words(run) or "its supervisor ended at once", str(run), "mend that and try again"
-            )
+            said = _last_words(run, said_before) or "its supervisor ended at once"
+            raise TrainerError(said, "" if said.startswith(str(run)) else str(run))
         time.sleep(_POLL_S)
     raise TrainerError("its supervisor gives no sign of life", str(run), f"look into {files.SUPERVISOR_LOG} there")
+
+
+def _refuse_watched(run: Path) -> None:
+    if _is_watched(run):
+        raise TrainerError("a supervisor watches this run already", str(run), f"attach with kanjiprep monitor {run}")
+
+
+def _is_watched(run: Path) -> bool:
+    """Whether ``run`` has a supervisor; one that is done with it is gone in a moment, for which this waits."""
+    deadline = time.monotonic() + _END_S
+    while holding.is_held(run):
+        pulse = files.read_pulse(run)
+        if pulse is None or pulse.status != "over" or time.monotonic() >= deadline:
+            return True
+        time.sleep(_POLL_S)
+    return False
 
 
 def _spawn(run: Path) -> subprocess.Popen[bytes]:
@@ -66,8 +82,10 @@ def _spawn(run: Path) -> subprocess.Popen[bytes]:
         raise TrainerError(what, str(run), "check its permissions") from error
 
 
-def _last_words(run: Path) -> str:
-    return last_line(tail.last_bytes(run / files.SUPERVISOR_LOG, _SAID_BYTES).decode("utf-8", "replace"))
+def _last_words(run: Path, said_before: int) -> str:
+    log = run / files.SUPERVISOR_LOG
+    count = min(_SAID_BYTES, max(0, tail.size(log) - said_before))
+    return last_line(tail.last_bytes(log, count).decode("utf-8", "replace"))
 
 
 def order_again(run: Path, changes: dict[str, Any]) -> None:
@@ -79,8 +97,7 @@ def order_again(run: Path, changes: dict[str, Any]) -> None:
         UsageError: If it is complete, a limit is used up, or its files are for another place.
         TrainerError: If a supervisor is there, or the order cannot be read or written.
     """
-    if holding.is_held(run):
-        raise TrainerError("a supervisor watches this run already", str(run), f"attach with kanjiprep monitor {run}")
+    _refuse_watched(run)
     order, state = files.read_order(run), Record(run).state
     _refuse_moved(run, state)
     limits = replace(order.guard, **changes)
@@ -93,7 +110,7 @@ def order_again(run: Path, changes: dict[str, Any]) -> None:
         raise UsageError("has no price", str(run), "limit the hours with --max-hours")
     goes_back = limits.policy == "rollback" and _was_stopped_for_its_weights(state)
     again = replace(order, guard=limits, way="rollback" if goes_back else "resume")
-    files.replace(run / files.ORDER, files.order_bytes(again))
+    files.replace(run / run_folder.ORDER, files.order_bytes(again))
 
 
 def _refuse_moved(run: Path, state: RunState) -> None:
@@ -109,7 +126,7 @@ def _refuse_moved(run: Path, state: RunState) -> None:
 
 
 def _was_stopped_for_its_weights(state: RunState) -> bool:
-    errors = [one.about for one in state.alerts if one.severity == "error"]
+    errors = [one.about for one in state.attempt_alerts if one.severity == "error"]
     is_over = state.exit is not None and state.exit.status in ("guard", "failed")
     return is_over and bool(errors) and errors[-1] in guard.TAKEN_BACK
 
@@ -127,7 +144,7 @@ def clear_rehearsal(run: Path) -> None:
     """
     if not (run / REHEARSAL).is_file():
         return
-    if holding.is_held(run) or processes.members(processes.run_id(run)):
+    if _is_watched(run) or processes.members(processes.run_id(run)):
         raise UsageError("a rehearsal goes on here", str(run), f"stop it with kanjiprep stop {run}")
     try:
         shutil.rmtree(run)
@@ -173,10 +190,11 @@ def _wait_for_supervisor(run: Path, progress: Progress) -> None:
 
 
 def _stop_ourselves(run: Path, with_checkpoint: bool) -> Exit | None:
-    held = supervisor.hold(run)
+    """What a dead trainer has left running, or one that nobody put on record, ends as well."""
+    held, name = supervisor.hold(run), processes.run_id(run)
     try:
-        attempt = Record(run).state.attempt
-        if attempt is None or not processes.is_alive(attempt.trainer, processes.run_id(run)):
+        if Record(run).state.attempt is None or not processes.members(name):
+            processes.end(name, _END_S)
             return None
         files.ask_to_stop(run, with_checkpoint=with_checkpoint)
         return supervisor.supervise(run, None)

@@ -68,6 +68,7 @@ class Supervisor:
         """The watch over a new attempt, or over the trainer that is there."""
         last = self._record.state.attempt
         if start is not None:
+            processes.end(self._id, _PATIENCE_S)  # what an earlier one has left running
             attempt, own = attempts.begin(self._run, self._order, start, 1 + (last.number if last else 0))
             process = Process(attempt.trainer, own)
         elif last is None:

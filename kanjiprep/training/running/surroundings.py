@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ class Surroundings:
         kanjiprep: Our version.
         commit: Of our checkout; empty for an installed package.
         python: That we run under.
-        system: Kernel and architecture.
+        system: Kernel, architecture and C library.
         simpletuner: Its version.
         trainer: Its Python.
         packages: Versions of what the trainer works with; those that it lacks are left out.
@@ -54,12 +55,12 @@ class Surroundings:
 
 def read(trainer: Trainer, dataset: Dataset, on_gpu: bool) -> Surroundings:
     """The surroundings of a run that is about to start."""
-    found = gpu.read() if on_gpu else ()
+    found, machine = gpu.read() if on_gpu else (), os.uname()
     return Surroundings(
         kanjiprep=__version__,
         commit=commit(Path(__file__).resolve().parents[3]),
         python=platform.python_version(),
-        system=platform.platform(),
+        system=" ".join((machine.sysname, machine.release, machine.machine, *platform.libc_ver())),
         simpletuner=trainer.version,
         trainer=str(trainer.python),
         packages=packages(trainer.package.parent),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+from kanjiprep.errors import os_reason
 
 _CHUNK: Final = 1 << 20
+_KNOWN_BY: Final = 64
 
 
 class Tail:
@@ -17,21 +20,33 @@ class Tail:
         self._offset = offset
         self._inode: int | None = None
         self._rest = b""
+        self._seen = b""
 
     def data(self) -> bytes:
         """What was written since the last call; from the start again if it is another or a shorter file."""
         try:
             with self._path.open("rb") as stream:
-                status = os.fstat(stream.fileno())
-                if self._inode not in (None, status.st_ino) or status.st_size < self._offset:
-                    self._offset, self._rest = 0, b""
-                self._inode = status.st_ino
+                inode = os.fstat(stream.fileno()).st_ino
+                if self._inode not in (None, inode) or not self._goes_on(stream):
+                    self._offset, self._rest, self._seen = 0, b"", b""
+                self._inode = inode
                 stream.seek(self._offset)
                 data = stream.read(_CHUNK)
         except (FileNotFoundError, NotADirectoryError):
             return b""
         self._offset += len(data)
+        self._seen = (self._seen + data[-_KNOWN_BY:])[-_KNOWN_BY:]
         return data
+
+    def _goes_on(self, stream: BinaryIO) -> bool:
+        """Whether what was read last still stands there; one that is shorter or another has it not.
+
+        Not even its inode tells: a new file may be given that of the one that is gone.
+        """
+        if os.fstat(stream.fileno()).st_size < self._offset:
+            return False
+        stream.seek(self._offset - len(self._seen))
+        return stream.read(len(self._seen)) == self._seen
 
     def lines(self) -> list[bytes]:
         """The whole lines since the last call; one without an end waits until it has one."""
@@ -79,7 +94,7 @@ class Journal:
             before = size(self._path)
             written = self._append(data)
         except OSError as error:
-            return error.strerror or str(error)
+            return os_reason(error)
         if written < len(data):
             os.truncate(self._path, before)
             return "no space left on device"

@@ -7,52 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kanjiprep.training.running import moments
+from kanjiprep.training.running import moments, standing
 from kanjiprep.training.running.events import Alert, Checkpoint, Step, Validation
-from kanjiprep.training.running.files import Order, Pulse
+from kanjiprep.training.running.files import Order
 from kanjiprep.training.running.gpu import Gpu
-from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.run_state import RunState
 from kanjiprep.training.running.sparkline import portions
+from kanjiprep.training.running.standing import CODES, Facts
 
-UNWATCHED, LOST, WAITING, COPY = "unwatched", "lost", "not started", "copy"
-OVER: Final = frozenset({"completed", "stopped", "guard", "limit", "failed"})
-CODES: Final = {"completed": 0, "stopped": 130, "guard": 8, "limit": 7, "failed": 6, LOST: 6}
-"""Exit codes of commands that wait for a run's end, by its status."""
 SMOOTHING: Final = 0.05
 """Weight of the newest step in a smoothed series."""
 _RECENT: Final = 50
 _ALERTS: Final = 5
 _POINTS: Final = 240
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is not in the events, looked up at one moment.
-
-    Attributes:
-        now: The moment.
-        is_held: Whether a supervisor is there.
-        has_trainer: Whether the trainer's process is there.
-        is_copy: Whether the folder is a copy of the one in which the run was started.
-        is_complete: Whether the trainer says that it is done.
-        pulse: The supervisor's last sign of life.
-        free_bytes: On the disk.
-        gpus: Of this machine.
-        planned: Learning rates of this attempt, the first before its first step; empty if not known.
-        log: Last lines of the trainer's, of a run that did not end well.
-    """
-
-    now: Moment
-    is_held: bool
-    has_trainer: bool
-    is_copy: bool
-    is_complete: bool
-    pulse: Pulse | None
-    free_bytes: int | None
-    gpus: tuple[Gpu, ...]
-    planned: Sequence[float]
-    log: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +176,7 @@ class View:
 
 def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
     """``run`` as it is shown."""
-    status, attempt = status_of(state, facts), state.attempt
+    status, attempt = standing.status_of(state, facts), state.attempt
     left_s = None if status in CODES else eta_s(state, order)
     return View(
         run=run,
@@ -231,7 +198,7 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
         gpus=facts.gpus,
         log=facts.log,
         unreadable=state.unreadable,
-        advice=advice(run, status, state),
+        advice=standing.advice(run, status, state),
     )
 
 
@@ -263,41 +230,6 @@ def made(state: RunState, order: Order, free_bytes: int | None) -> Made:
     last = state.checkpoints[-1] if state.checkpoints else None
     picture = state.validations[-1] if state.validations else None
     return Made(last, len(state.checkpoints), last.bytes if last else order.checkpoint_bytes, picture, free_bytes)
-
-
-def status_of(state: RunState, facts: Facts) -> str:
-    """What a run is at, by what can be seen of it."""
-    if facts.is_held:
-        ended = state.exit is not None and state.exit.status in OVER
-        beat = facts.pulse.status if facts.pulse else "starting"
-        return (
-            state.exit.status if ended and beat == "over" and state.exit else beat if beat != "over" else "starting"
-        )
-    if state.exit is not None and state.exit.status in OVER:
-        return state.exit.status
-    if facts.has_trainer:
-        return UNWATCHED
-    if state.attempt is None:
-        return WAITING
-    if facts.is_complete:
-        return "completed"
-    return COPY if facts.is_copy else LOST
-
-
-def advice(run: str, status: str, state: RunState) -> str:
-    """What somebody might do next."""
-    again = f"kanjiprep launch-simpletuner {run} --resume"
-    if status == UNWATCHED:
-        return f"take it over with {again}, or end it with kanjiprep stop {run}"
-    if status in (LOST, WAITING, "stopped", "limit"):
-        return f"go on with {again}"
-    if status == "guard":
-        return f"go back before it and on at a lower rate with {again} --guard rollback"
-    if status == "failed":
-        return f"mend that, then {again}" if state.steps else "mend that, and launch under another --name"
-    return (
-        f"look at {state.attempt.output}/validation_images in it" if status == "completed" and state.attempt else ""
-    )
 
 
 def step_s(steps: Sequence[Step]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kanjiprep.training.running import view
+from kanjiprep.training.running import standing
 from kanjiprep.training.running.events import Alert
 from kanjiprep.training.running.gpu import Gpu
 from kanjiprep.training.running.sparkline import sparkline
@@ -42,13 +42,13 @@ def status(seen: View) -> str:
     beat = ""
     if seen.exit_code is None and seen.beat_age_s is not None:
         age = span(seen.beat_age_s)
-        beat = f", last sign of life {age} ago" if seen.status != view.UNWATCHED else ""
+        beat = f", last sign of life {age} ago" if seen.status != standing.UNWATCHED else ""
         beat += " (late)" if beat and seen.beat_age_s > _OLD_BEAT_S else ""
     told = {
-        view.UNWATCHED: "the supervisor is gone, and the trainer goes on without it",
-        view.LOST: "supervisor and trainer are gone, and nobody saw the end",
-        view.COPY: "a copy of a run that went on when it was copied",
-        view.WAITING: "rendered, and never started",
+        standing.UNWATCHED: "the supervisor is gone, and the trainer goes on without it",
+        standing.LOST: "supervisor and trainer are gone, and nobody saw the end",
+        standing.COPY: "a copy of a run that went on when it was copied",
+        standing.WAITING: "rendered, and never started",
         "guard": "stopped by the guard",
         "limit": "stopped at its limit",
     }.get(seen.status, seen.status)
@@ -60,7 +60,7 @@ def progress(seen: View) -> str:
     share = seen.progress.step / seen.progress.total_steps if seen.progress.total_steps else 0.0
     parts = [f"{seen.progress.step:,} of {seen.progress.total_steps:,} steps ({share:.1%})"]
     if seen.progress.epoch is not None:
-        parts.append(f"epoch {seen.progress.epoch:g} of {seen.progress.epochs:.3g}")
+        parts.append(f"epoch {seen.progress.epoch:g} of {round(seen.progress.epochs, 1):,g}")
     if seen.progress.step_s is not None:
         parts.append(f"{seen.progress.step_s:.3g} s a step")
     if seen.progress.eta_s is not None:
@@ -109,6 +109,7 @@ def gpu(one: Gpu) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in the two units that matter."""
+    seconds = round(seconds)
     if seconds < _MINUTE_S:
         return f"{seconds:.0f} s"
     if seconds < _HOUR_S:
@@ -152,7 +153,9 @@ def _of(done: int | None, total: int | None) -> str:
 
 
 def _gb(count: float) -> str:
-    return f"{count / _GB:,.3g} GB" if count >= _GB / 10 else f"{count / 1e6:,.3g} MB"
+    if count >= _GB * 100:
+        return f"{count / _GB:,.0f} GB"
+    return f"{count / _GB:.3g} GB" if count >= _GB / 10 else f"{count / 1e6:.3g} MB"
 
 
 def _hours(hours: float) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from kanjiprep.training.running import ending, guard, moments, processes, trainer_reason
+from kanjiprep.training.running import ending, files, guard, moments, processes, trainer_reason
 from kanjiprep.training.running.ending import Ending
 from kanjiprep.training.running.events import Alert, Event, Exit, Status, Step, Validation
 from kanjiprep.training.running.files import Order
@@ -24,6 +24,8 @@ from kanjiprep.training.running.run_state import RunState
 
 _PATIENCE_S: Final = 10.0
 """A trainer that is told to end has so long before it is killed; it was seen to end within 0.2 s."""
+_MISSING_TURNS: Final = 5
+"""A run folder that is without its order for so many looks was removed or moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Watch:
         self._guard.recall(state.steps)
         self._ending: Ending | None = None
         self._sign, self._sign_at = 0, time.monotonic()
+        self._missing = 0
 
     @property
     def is_ending(self) -> bool:
@@ -89,6 +92,7 @@ class Watch:
         self._look()
         if is_gone:
             return self._over(code)
+        self._look_for_folder()
         self._judge()
         if self._ending is not None and ending.is_due(self._ending, self._record.state):
             return self._end(self._ending)
@@ -103,6 +107,19 @@ class Watch:
         self._record.flush()
         if self._observer.seen_bytes != self._sign:
             self._sign, self._sign_at = self._observer.seen_bytes, time.monotonic()
+
+    def _look_for_folder(self) -> None:
+        """A run whose folder is gone cannot keep anything of what it does; the trainer would make it anew."""
+        is_missing = False
+        try:
+            (self._run / files.ORDER).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            is_missing = True
+        except OSError:  # it cannot be seen just now
+            return
+        self._missing = self._missing + 1 if is_missing else 0
+        if self._missing >= _MISSING_TURNS:
+            self._ending = Ending("failed", "the run folder was removed or moved", None, 0.0)
 
     def _verdicts(self, event: Event) -> Iterable[Alert]:
         if self._order.guard.policy == "off":

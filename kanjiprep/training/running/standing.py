@@ -1,0 +1,89 @@
+"""Where a run stands: alive, lost or over, as far as can be seen from outside, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kanjiprep.training.running.files import Pulse
+from kanjiprep.training.running.gpu import Gpu
+from kanjiprep.training.running.guard import TAKEN_BACK
+from kanjiprep.training.running.moments import Moment
+from kanjiprep.training.running.run_state import RunState
+
+UNWATCHED, LOST, WAITING, COPY = "unwatched", "lost", "not started", "copy"
+OVER: Final = frozenset({"completed", "stopped", "guard", "limit", "failed"})
+CODES: Final = {"completed": 0, "stopped": 130, "guard": 8, "limit": 7, "failed": 6, LOST: 6}
+"""Exit codes of commands that wait for a run's end, by its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is not in the events, looked up at one moment.
+
+    Attributes:
+        now: The moment.
+        is_held: Whether a supervisor is there.
+        has_trainer: Whether the trainer's process is there.
+        is_copy: Whether the folder is a copy of the one in which the run was started.
+        is_complete: Whether the trainer says that it is done.
+        pulse: The supervisor's last sign of life.
+        free_bytes: On the disk.
+        gpus: Of this machine.
+        planned: Learning rates of this attempt, the first before its first step; empty if not known.
+        log: Last lines of the trainer's, of a run that did not end well.
+    """
+
+    now: Moment
+    is_held: bool
+    has_trainer: bool
+    is_copy: bool
+    is_complete: bool
+    pulse: Pulse | None
+    free_bytes: int | None
+    gpus: tuple[Gpu, ...]
+    planned: Sequence[float]
+    log: tuple[str, ...]
+
+
+def status_of(state: RunState, facts: Facts) -> str:
+    """What a run is at, by what can be seen of it."""
+    ended = state.exit.status if state.exit is not None and state.exit.status in OVER else ""
+    if facts.is_held:
+        return _watched(ended, facts.pulse)
+    if ended:
+        return ended
+    if facts.has_trainer:
+        return UNWATCHED
+    if state.attempt is None:
+        return WAITING
+    if facts.is_complete:
+        return "completed"
+    return COPY if facts.is_copy else LOST
+
+
+def _watched(ended: str, pulse: Pulse | None) -> str:
+    """The status by its supervisor, which is there; one that is done with it is gone in a moment."""
+    if pulse is None or pulse.status != "over":
+        return pulse.status if pulse else "starting"
+    return ended or "starting"
+
+
+def advice(run: str, status: str, state: RunState) -> str:
+    """What somebody might do next."""
+    again = f"kanjiprep launch-simpletuner {run} --resume"
+    if status == UNWATCHED:
+        return f"take it over with {again}, or end it with kanjiprep stop {run}"
+    if status in (LOST, WAITING, "stopped", "limit"):
+        return f"go on with {again}" + (" and a higher --max-hours or --max-usd" if status == "limit" else "")
+    if status == "guard":
+        errors = [one.about for one in state.attempt_alerts if one.severity == "error"]
+        if errors and errors[-1] in TAKEN_BACK:
+            return f"go back before it and on at a lower rate with {again} --guard rollback"
+        return f"mend that, then {again}"
+    if status == "failed":
+        return f"mend that, then {again}" if state.steps else "mend that, and launch under another --name"
+    return (
+        f"look at {state.attempt.output}/validation_images in it" if status == "completed" and state.attempt else ""
+    )
