@@ -258,6 +258,25 @@ def test_a_rollback_that_cannot_be_written_is_told(mine: Path) -> None:
 # Resuming
 
 
+@pytest.mark.parametrize("data", [b"torn {", b"[1]"])
+def test_a_rollback_of_a_run_whose_config_is_broken_is_told(mine: Path, data: bytes) -> None:
+    config = mine / "config" / "config.json"
+    config.write_bytes(data)
+    with pytest.raises(TrainerError, match=r"config\.json: is not as it was written; launch the run anew"):
+        attempts.rolled_back(mine, record(mine, attempt()), order(), 2, 2)
+
+
+def test_what_cannot_be_moved_aside_is_told(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint(mine, "output/checkpoint-8", is_whole=False)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "checkpoint-8")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(TrainerError, match=r"checkpoint-8: cannot be moved aside: permission denied; check its perm"):
+        attempts.resumed(mine, record(mine, attempt()))
+
+
 def test_a_run_that_never_began_begins(mine: Path) -> None:
     first = Start("start", 0, 0, "", "", 1e-4)
     assert attempts.afresh(mine) == attempts.resumed(mine, record(mine)) == attempts.next_start(mine) == first

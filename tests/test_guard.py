@@ -310,6 +310,7 @@ def test_the_disk_is_told_with_what_is_needed() -> None:
         ({"max_usd": 20}, None, [1000.0], []),
         ({"max_usd": 20}, 4.0, [4.4, 6.0], ["error"]),
         ({"max_hours": 10, "max_usd": 20}, 4.0, [5.0], ["error"]),
+        ({"max_hours": 10, "max_usd": 40}, 4.0, [9.5], ["warning", "warning"]),
         ({}, 4.0, [1e6], []),
     ],
 )

@@ -392,6 +392,15 @@ def test_pictures_that_were_left_out_of_the_cache_are_a_warning(folder: Folder) 
     assert folder.look() == []
 
 
+def test_who_takes_over_tells_nothing_of_the_log_again(folder: Folder) -> None:
+    folder.append(caching(4), "trainer.log")
+    found = folder.look()
+    adopting = again(folder, attempt(why="adopt"), *found)
+    assert adopting.look() == []
+    folder.append(b"Epoch 1/2, Steps: 3%|#| 3/100 [00:01<00:09]\r", "trainer.log")
+    assert said(adopting.look()) == [("training", 3, 100)]
+
+
 def test_a_whole_cache_is_no_warning(folder: Folder) -> None:
     folder.append(caching(6), "trainer.log")
     assert not any(isinstance(one, Alert) for one in folder.look())

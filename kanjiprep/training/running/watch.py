@@ -22,6 +22,9 @@ from kanjiprep.training.running.processes import Identity
 from kanjiprep.training.running.record import Record
 from kanjiprep.training.running.run_state import RunState
 
+_NO_CHECKPOINT: Final = frozenset({guard.DISK, guard.STALL})
+"""Troubles in which there is no room for one, or nobody who could make it."""
+_SETTLE_S: Final = 5.0
 _PATIENCE_S: Final = 10.0
 """A trainer that is told to end has so long before it is killed; it was seen to end within 0.2 s."""
 _MISSING_TURNS: Final = 5
@@ -75,6 +78,7 @@ class Watch:
         self._ending: Ending | None = None
         self._sign, self._sign_at = 0, time.monotonic()
         self._missing = 0
+        self._due_at: float | None = None
 
     @property
     def is_ending(self) -> bool:
@@ -82,9 +86,10 @@ class Watch:
         return self._ending is not None
 
     def stop(self, why: str, *, with_checkpoint: bool) -> None:
-        """Have it end; asked again, it waits for no checkpoint."""
-        wanted = with_checkpoint and self._ending is None
-        self._end_soon("stopped", why, with_checkpoint=wanted)
+        """Have it end; asked again by those who asked, it waits for no checkpoint."""
+        if self._ending is not None and self._ending.status != "stopped" and with_checkpoint:
+            return  # it ends already, with the checkpoint that can be had
+        self._end_soon("stopped", why, with_checkpoint=with_checkpoint and self._ending is None)
 
     def turn(self) -> Exit | None:
         """Look once, judge, act; the exit if it is over."""
@@ -94,9 +99,17 @@ class Watch:
             return self._over(code)
         self._look_for_folder()
         self._judge()
-        if self._ending is not None and ending.is_due(self._ending, self._record.state):
+        if self._ending is not None and ending.is_due(self._ending, self._record.state) and self._is_settled():
             return self._end(self._ending)
         return None
+
+    def _is_settled(self) -> bool:
+        """Whether the last checkpoint's own step is told; the trainer writes its guard file before its metrics."""
+        made = self._record.state.checkpoints[-1:]
+        if not made or made[0].step <= self._record.state.step:
+            return True
+        self._due_at = self._due_at or time.monotonic()
+        return time.monotonic() - self._due_at >= _SETTLE_S
 
     # Looking and judging -------------------------------------------------------------------------------------------
 
@@ -159,7 +172,7 @@ class Watch:
         elif alert.about in guard.TAKEN_BACK and self._may_roll_back(self._record.state):
             self._end_soon("rolled back", alert.text, with_checkpoint=False)
         elif policy in ("stop", "rollback"):
-            self._end_soon("guard", alert.text, with_checkpoint=alert.about != guard.DISK)
+            self._end_soon("guard", alert.text, with_checkpoint=alert.about not in _NO_CHECKPOINT)
 
     def _may_roll_back(self, state: RunState) -> bool:
         limits = self._order.guard
@@ -186,7 +199,15 @@ class Watch:
         state = self._record.state
         exit_ = ending.judge(self._run, state, code, self._ending)
         if exit_.status == "failed" and trainer_reason.is_non_finite(exit_.reason):
+            return self._not_finite(state, exit_)
+        return exit_
+
+    def _not_finite(self, state: RunState, exit_: Exit) -> Exit:
+        """What the policy makes of a trainer that died of a loss that was not finite."""
+        policy = self._order.guard.policy
+        if policy != "off":
             since = self._guard.trouble_since()
             self._record.add(Alert(guard.NON_FINITE, "error", state.step, exit_.reason, since))
-            return replace(exit_, status="rolled back") if self._may_roll_back(state) else exit_
-        return exit_
+        if self._may_roll_back(state):
+            return replace(exit_, status="rolled back")
+        return replace(exit_, status="guard") if policy == "rollback" else exit_
