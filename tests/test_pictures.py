@@ -116,3 +116,22 @@ def test_a_folder_without_certificate_has_no_digest_and_a_broken_one_is_refused(
     (tmp_path / "build.json").write_text("{", "utf-8")
     with pytest.raises(DatasetError, match="build.json: cannot be read; run kanjiprep check on its folder"):
         pictures.read(tmp_path, silent)
+
+
+def test_the_pictures_of_a_captions_file_are_those_that_it_was_written_of(dataset: Path, tmp_path: Path) -> None:
+    whole = pictures.read(dataset, silent)
+    path = tmp_path / "captions.jsonl"
+    path.write_bytes(pictures.captions_jsonl(whole))
+    assert pictures.read_captions(path) == whole.pictures
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(None, "cannot be read: no such file"), (b"torn {", "is not as it was written"), (b"{}\n", "is not as it was")],
+)
+def test_a_captions_file_that_is_broken_is_told(tmp_path: Path, data: bytes | None, says: str) -> None:
+    path = tmp_path / "captions.jsonl"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(DatasetError, match=says):
+        pictures.read_captions(path)

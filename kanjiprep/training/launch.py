@@ -18,6 +18,7 @@ from kanjiprep.training.machines import Market
 from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.plan import Place, Plan
 from kanjiprep.training.presets import Preset
+from kanjiprep.training.provenance import Figure
 from kanjiprep.training.rules import Finding
 from kanjiprep.training.run_spec import CPU, TINY
 from kanjiprep.training.running import files, gpu, surroundings
@@ -98,6 +99,8 @@ def prepare(request: LaunchRequest, progress: Progress) -> Prepared:
     run_folder.refuse_begun(places.run)
     here = Place(_free_bytes(places.run))
     planned = plan.plan(preset, request.dataset, places, request.market, place=here)
+    if request.starting:
+        _refuse_unpriced(preset, planned)
     _refuse(str(preset.folder), [f"{one.rule}: {one.what} {one.fix}" for one in plan.refusing(planned.findings)])
     rendered = configs.render(preset.spec, planned.steps, preset.prompts, places, preset.templates)
     progress("ask the trainer", 0, 1)
@@ -121,6 +124,17 @@ def _refuse_without_gpus(preset: Preset) -> None:
         raise UsageError(what, "machine.gpus", f"launch it where they are; here, kanjiprep rehearse {preset.name}")
 
 
+def _refuse_unpriced(preset: Preset, planned: Plan) -> None:
+    machine = preset.spec.machine
+    if preset.spec.guard.max_usd is not None and _price(planned) is None:
+        what = f"has no price for {machine.gpus} x {machine.gpu}"
+        raise UsageError(what, "guard.max_usd", "limit the hours with --max-hours")
+
+
+def _price(planned: Plan) -> Figure | None:
+    return planned.costs.machine.usd_per_hour if planned.costs.machine else None
+
+
 def _prepared(request: LaunchRequest, planned: Plan, version: str) -> Prepared:
     preset, run = request.preset, request.places.run
     on_gpu = preset.spec.machine.gpu != CPU
@@ -139,16 +153,8 @@ def _prepared(request: LaunchRequest, planned: Plan, version: str) -> Prepared:
 
 
 def _beside(request: LaunchRequest, planned: Plan, prepared: Prepared, rendered: RenderedConfig) -> dict[str, bytes]:
-    """launch.json and environment.json.
-
-    Raises:
-        UsageError: If there is a limit in dollars and no price.
-    """
-    spec, machine = request.preset.spec, planned.costs.machine
-    price = machine.usd_per_hour if machine else None
-    if spec.guard.max_usd is not None and price is None:
-        what = f"has no price for {spec.machine.gpus} x {spec.machine.gpu}"
-        raise UsageError(what, "guard.max_usd", "limit the hours with --max-hours")
+    """launch.json and environment.json."""
+    spec, price = request.preset.spec, _price(planned)
     order = Order(
         command=prepared.command,
         environment=prepared.environment,

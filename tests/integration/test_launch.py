@@ -117,6 +117,31 @@ def test_a_begun_run_is_not_overwritten(run: Run, trainer: Callable[..., None], 
     assert "holds more than a rendering: output; give the new run another --name" in err
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (("machine.gpu=a100-40gb-sxm", "machine.gpus=2"), "2 x a100-40gb-sxm, and nvidia-smi shows 1 GPUs here"),
+        (("guard.max_usd=40",), "guard.max_usd: has no price for 1 x cpu; limit the hours with --max-hours"),
+    ],
+)
+def test_what_this_machine_cannot_do_is_refused_before_the_trainer_is_asked(
+    run: Run,
+    trainer: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
+    says: str,
+) -> None:
+    trainer(("never", "asked"))
+    program(tmp_path / "bin" / "nvidia-smi", "print('NVIDIA A100, 570.1, 0, 1, 40960, 40, 60')")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    words = [word for setting in ("training.batch=3", *settings) for word in ("--set", setting)]
+    code, _, err = run("launch-simpletuner", "tiny-cpu", *words)
+    assert code == 2
+    assert says in err
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", ""])
 def test_a_name_that_is_no_folder_is_refused(run: Run, trainer: Callable[..., None], name: str) -> None:
     trainer()
