@@ -87,15 +87,15 @@ def test_a_failed_run_with_its_log() -> None:
 def test_what_is_not_finite_is_said_and_drawn_as_a_gap() -> None:
     found = seen((0, attempt()), (1, step(1)), (2, step(2, gradient=None)), (3, step(3, loss=None, gradient=None)))
     assert [line for line in lines(found) if line[:4] in ("loss", "grad")] == [
-        "loss       not finite now, 0.5 smoothed  ▁▁×",
-        "gradient   not finite now, 0.01 smoothed  ▁××",
+        "loss       not finite now, 0.5 smoothed ▁▁×",
+        "gradient   not finite now, 0.01 smoothed ▁××",
     ]
     assert " | loss 0.5 | gradient 0.01 | " in view_text.line(found)
 
 
 def test_a_run_that_was_never_finite_is_shown_too() -> None:
     found = seen((0, attempt()), (1, step(1, loss=None, gradient=None, learning_rate=None, seconds=None, epoch=None)))
-    assert "loss       not finite now, not finite smoothed  ×" in lines(found)
+    assert "loss       not finite now, not finite smoothed ×" in lines(found)
     assert view_text.line(found) == "1 of 100 steps (1.0%) | loss not finite | gradient not finite"
 
 
@@ -222,10 +222,15 @@ def test_a_picture_that_has_gone_bad_is_told_so() -> None:
     assert f"picture    {bad.path}, gone bad: black, noise" in found
 
 
+def test_steps_are_told_as_progress_and_not_as_a_stage() -> None:
+    found = lines(seen((0, attempt()), (1, Stage("training", 12, 100)), (2, step(12))))
+    assert "stage      training" in found
+
+
 def test_the_curve_that_is_behind_is_parted_from_the_one_ahead() -> None:
     planned = tuple(1e-4 * (100 - number) / 100 for number in range(101))
     found = lines(seen((0, attempt()), (1, step(25)), about=facts(planned=planned)))
     (drawn,) = [line for line in found if line.startswith("rate")]
     behind, ahead = drawn[39:].split("|")
-    assert (len(behind), len(ahead)) == (12, 36)
+    assert (len(behind), len(ahead)) == (10, 29)
     assert (behind[0], ahead[-1]) == ("█", "▁")

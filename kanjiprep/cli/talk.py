@@ -77,7 +77,8 @@ def live_lines() -> Iterator[Callable[[Iterable[str]], None]]:
         return text
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda lines: live.update(Text("\n").join(map(styled, lines)), refresh=True)
+        between = Text("\n", no_wrap=True, overflow="ellipsis")
+        yield lambda lines: live.update(between.join(map(styled, lines)), refresh=True)
 
 
 class _Lines:

@@ -9,9 +9,12 @@ from kanjiprep.training.running import standing
 from kanjiprep.training.running.events import Alert
 from kanjiprep.training.running.gpu import Gpu
 from kanjiprep.training.running.sparkline import sparkline
-from kanjiprep.training.running.view import Money, Series, View
+from kanjiprep.training.running.trainer_log import Stage
+from kanjiprep.training.running.view import Money, Progress, Series, View
 
-WIDTH: Final = 48
+WIDTH: Final = 40
+"""Of a curve, so that its line fits into 80 columns."""
+_ENDS_WIDTH: Final = 28
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 _OLD_BEAT_S: Final = 30.0
 _GB: Final = 1e9
@@ -23,7 +26,7 @@ def lines(seen: View) -> Iterator[str]:
     yield f"{'status':<11}{status(seen)}"
     yield f"{'progress':<11}{progress(seen)}"
     if seen.progress.stage and seen.exit_code is None:
-        yield f"{'stage':<11}{seen.progress.stage}{_of(seen.progress.stage_done, seen.progress.stage_total)}"
+        yield f"{'stage':<11}{stage(seen.progress)}"
     yield from _curves(seen)
     yield f"{'money':<11}{money(seen.money)}"
     if seen.made.free_bytes is not None:
@@ -53,6 +56,13 @@ def status(seen: View) -> str:
         "limit": "stopped at its limit",
     }.get(seen.status, seen.status)
     return f"{told}{tries}{beat}" + (f": {seen.reason}" if seen.reason else "")
+
+
+def stage(how_far: Progress) -> str:
+    """What the trainer is at; steps have a line of their own."""
+    if how_far.stage == Stage.TRAINING or how_far.stage_done is None or how_far.stage_total is None:
+        return how_far.stage
+    return f"{how_far.stage}, {how_far.stage_done:,} of {how_far.stage_total:,}"
 
 
 def progress(seen: View) -> str:
@@ -123,16 +133,16 @@ def _curves(seen: View) -> Iterator[str]:
     for name, numbers, logarithmic in (("loss", seen.loss, False), ("gradient", seen.gradient, True)):
         if numbers.points:
             drawn = sparkline(numbers.points, WIDTH, logarithmic=logarithmic)
-            yield f"{name:<11}{_ends(numbers)}  {drawn}"
+            yield f"{name:<11}{_ends(numbers)}{drawn}"
     if seen.rate.planned:
         rate = "not begun" if seen.rate.now is None else f"{seen.rate.now:.3g} now"
-        drawn = sparkline(seen.rate.planned, WIDTH)
+        drawn = sparkline(seen.rate.planned, WIDTH - 1)
         behind = round(seen.rate.share * len(drawn))
-        yield f"{'rate':<11}{rate:<26}  {drawn[:behind]}|{drawn[behind:]}"
+        yield f"{'rate':<11}{rate:<{_ENDS_WIDTH}}{drawn[:behind]}|{drawn[behind:]}"
 
 
 def _ends(numbers: Series) -> str:
-    return f"{f'{_number(numbers.last)} now, {_number(numbers.smooth)} smoothed':<26}"
+    return f"{_number(numbers.last)} now, {_number(numbers.smooth)} smoothed".ljust(_ENDS_WIDTH - 1) + " "
 
 
 def _number(value: float | None) -> str:
@@ -146,10 +156,6 @@ def _made(seen: View) -> Iterator[str]:
     if seen.made.validation is not None:
         bad = f", gone bad: {', '.join(seen.made.validation.faults)}" if seen.made.validation.faults else ""
         yield f"{'picture':<11}{seen.made.validation.path}{bad}"
-
-
-def _of(done: int | None, total: int | None) -> str:
-    return "" if done is None or total is None else f", {done:,} of {total:,}"
 
 
 def _gb(count: float) -> str:
