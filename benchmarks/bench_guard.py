@@ -26,10 +26,10 @@ from gradient_series import Series, clean, early, exploding
 
 from kanjiprep.training.running.explosions import Baseline, Gauge, Phase, PhaseRule, Thresholds
 
-HELD_OUT, TUNING = 300_000, 50
+HELD_OUT, TUNING = 500_000, 50
 """First seeds of the two sets, which share none."""
-SPENT = (100_000, 200_000)
-"""First seeds of sets that were held out for earlier choices, failed by 1 and 3 of 600 phases, and now tune."""
+SPENT = (100_000, 200_000, 300_000, 400_000)
+"""First seeds of sets that were held out for earlier choices, the first three on series that did not grow."""
 CLEAN, EARLY = 10_000, 20_000
 """What is added to them for clean series and for early explosions."""
 LEAST_POINTS = 32
@@ -140,11 +140,11 @@ class Rival:
 
 
 RIVALS = (
-    Rival("ZClip-like", ZClipLike, 4.0, 32, 20),
+    Rival("ZClip-like", ZClipLike, 4.0, 20, 13),
     Rival("rolling 7 sigma", RollingSigma, 0.75, 20, 13),
-    Rival("rolling log median", RollingMedian, 0.75, 32, 20),
+    Rival("rolling log median", RollingMedian, 2.5, 20, 13),
 )
-OURS = "frozen log median"
+OURS = "frozen log trend"
 
 
 def ours(thresholds: Thresholds | None = None) -> Read:
@@ -164,6 +164,9 @@ class Tally:
 
     truths: int = 0
     delays: list[int] = field(default_factory=list)
+    truths_on_growth: int = 0
+    found_on_growth: int = 0
+    missed_in_earlier: int = 0
     steps_in_found: int = 0
     steps_held: int = 0
     stray_phases: int = 0
@@ -191,6 +194,9 @@ class Tally:
         return {
             "phases": self.truths,
             "phases_found": len(self.delays),
+            "phases_on_growth": self.truths_on_growth,
+            "phases_on_growth_found": self.found_on_growth,
+            "phases_missed_because_at_an_earlier_one": self.missed_in_earlier,
             "median_delay_steps": _number(self.delay(0.5)),
             "p95_delay_steps": _number(self.delay(0.95)),
             "share_of_found_phases_held": _number(self.steps_held / max(1, self.steps_in_found)),
@@ -236,7 +242,13 @@ def count(result: Tally, series: Series, flags: Sequence[bool], known: Iterable[
     for truth in series.truths:
         hits = [phase for phase in found if truth.start <= phase.found_at <= truth.end]
         strays = [phase for phase in strays if phase not in hits]
+        is_on_growth = any(one.start < truth.end and one.end > truth.start for one in series.growths)
         result.truths += 1
+        result.truths_on_growth += is_on_growth
+        result.found_on_growth += is_on_growth and bool(hits)
+        result.missed_in_earlier += not hits and any(
+            one.found_at < truth.start and (one.end is None or one.end > truth.start) for one in found
+        )
         if hits:
             result.delays.append(hits[0].found_at - truth.start)
             result.steps_in_found += truth.end - hits[0].found_at
@@ -261,30 +273,26 @@ def made(exploding_series: int, clean_series: int, early_series: int, first: int
 
 
 GRID: dict[str, Sequence[dict[str, float]]] = {
-    "baseline": [{"baseline_points": points} for points in (150, 200, 300, 400, 600)],
+    "trend": [{"trend_points": points} for points in (160, 200, 240, 280, 400)],
+    "cap": [{"doubling_points": points} for points in (30, 60, 120)],
+    "doubt": [{"doubt_sigmas": sigmas} for sigmas in (0, 0.25, 0.5, 1.0)],
+    "scatter": [{"scatter_points": points} for points in (150, 300, 600)],
     "spike": [{"spike_sigmas": sigmas} for sigmas in (4.0, 5.0, 6.0)],
-    "phase sigmas": [{"phase_sigmas": sigmas} for sigmas in (1.2, 1.5, 2.0, 2.5)],
-    "phase factor": [{"phase_factor": factor} for factor in (2.2, 2.8, 3.0, 3.2, 4.0)],
+    "phase sigmas": [{"phase_sigmas": sigmas} for sigmas in (1.2, 1.6, 2.0, 2.3, 2.6)],
+    "phase factor": [{"phase_factor": factor} for factor in (2.2, 2.5, 2.8, 3.1)],
     "window": [
         {"window_steps": window, "begin_steps": begin, "end_steps": round(END_SHARE * window)}
-        for window, begin in ((12, 8), (20, 10), (20, 12), (20, 14), (48, 28))
+        for window, begin in ((16, 10), (20, 12), (20, 13), (24, 14), (48, 28))
     ],
     "end share": [{"end_share": share} for share in (0.6, 0.8, 0.9)],
     "end steps": [{"end_steps": steps} for steps in (5, 8, 10)],
-    "fallen share": [{"fallen_share": share} for share in (-math.inf, 0.4, 0.5, 0.6)],
+    "fallen share": [{"fallen_share": share} for share in (-math.inf, 0.5, 0.6, 0.7)],
     "fallen steps": [{"fallen_steps": steps} for steps in (60, 100, 200)],
 }
 SHORTLIST: dict[str, Sequence[dict[str, float]]] = {
-    "on six times the phases": [
-        {"phase_sigmas": sigmas, "baseline_points": points, "phase_factor": factor}
-        for sigmas, points, factor in (
-            (2.0, 200, 3.0),
-            (1.5, 200, 3.0),
-            (1.5, 300, 3.0),
-            (1.5, 200, 2.8),
-            (1.2, 200, 3.0),
-            (1.2, 300, 2.8),
-        )
+    "on more series": [
+        {"phase_sigmas": sigmas, "begin_steps": steps}
+        for sigmas, steps in ((2.0, 12), (2.3, 12), (2.0, 13), (2.3, 13))
     ]
 }
 LIMITS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.75, 1.0, 1.5, 2.5, 4.0)
@@ -368,7 +376,7 @@ def main() -> None:
     if options.tune:
         series = list(made(40, 40, 50, TUNING))
         tune(GRID, series)
-        tune(SHORTLIST, [*made(50, 0, 0, TUNING), *made(100, 100, 0, SPENT[0]), *made(100, 0, 0, SPENT[1])])
+        tune(SHORTLIST, [one for first in SPENT[1:3] for one in made(60, 120, 0, first)])
         for rival in RIVALS:
             tune_rival(rival, series)
         return

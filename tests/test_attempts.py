@@ -537,8 +537,10 @@ def test_a_supervisor_that_does_not_come_to_life_is_told_with_its_last_words(
 def test_a_supervisor_that_has_begun_is_told_with_its_sign_of_life(
     mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    its = Identity(Fake.pid, 1, "")
     monkeypatch.setattr(starting, "_spawn", lambda _: Fake(None))
-    pulse = files.Pulse("running", 1, Identity(Fake.pid, 1, ""), None, moment())
+    monkeypatch.setattr(processes, "identify", lambda _: its)
+    pulse = files.Pulse("running", 1, its, None, moment())
     files.write_pulse(mine, pulse)
     assert starting.start(mine) == pulse
 

@@ -35,7 +35,7 @@ def test_the_length_is_computed_and_the_epochs_are_nought() -> None:
     config = rendered().config
     assert (config["max_train_steps"], config["num_train_epochs"]) == (32_070, 0)
     assert (config["checkpoint_step_interval"], config["validation_step_interval"]) == (1069, 1069)
-    assert config["checkpoints_total_limit"] == 31
+    assert config["checkpoints_total_limit"] == config["max_train_steps"], "so many that none is removed"
 
 
 def test_types_are_those_that_the_trainer_wants() -> None:

@@ -50,7 +50,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> Identity:
 
 
 def pulse(run: Path, **changes: Any) -> None:
-    beat = replace(Pulse("running", 1, TRAINER, TRAINER, moments.now(), processes.run_id(run)), **changes)
+    beat = replace(Pulse("running", 1, TRAINER, TRAINER, moments.now()), **changes)
     files.write_pulse(run, beat)
 
 

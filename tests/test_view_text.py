@@ -40,14 +40,14 @@ def test_a_run_that_goes_on_in_all_its_lines() -> None:
         "status     running, last sign of life 43 min 47 s ago (late)",
         "progress   2 of 100 steps (2.0%), epoch 1 of 4, 2 s a step, 3 min 16 s to go",
         "stage      training",
-        "loss       0.4 now, 0.78 smoothed      █▁",
-        "gradient   0.1 now, 0.00595 smoothed   ▁█",
-        "rate       0.0001 now                  █▅▁|",
+        "loss       0.4 now, 0.78 smoothed          █▁",
+        "gradient   0.1 now, 0.00595 smoothed       ▁█",
+        "rate       0.0001 now                      █▅▁|",
         "money      1 h 0 min spent, 3 min 16 s to come, at most 10 h; "
         "$1.30 spent, $0.07 to come, at most $20.00 ($1.29 an hour, Lambda)",
         "disk       100 GB free, a checkpoint takes 1.5 MB",
         "gpu        NVIDIA A100, 97% busy, 30.0 of 40.0 GiB, 61 degrees, 390 W",
-        "checkpoint output/checkpoint-2, step 2, 1.5 MB, 1 in all",
+        "checkpoint output/checkpoint-2, step 2, 1.5 MB, 1 made",
         "picture    output/validation_images/step_2_mountains_0_256x256.png",
         "note       spike at step 2: the gradient was 100.0 times its usual level for a step",
     ]
@@ -60,7 +60,7 @@ def test_a_run_before_its_first_step_in_all_its_lines() -> None:
         "status     running, last sign of life 3 s ago",
         "progress   0 of 100 steps (0.0%)",
         "stage      caching pictures, 1,200 of 6,414",
-        "rate       not begun                   |▁█",
+        "rate       not begun                       |▁█",
         "money      16 min 40 s spent",
         "disk       100 GB free, a checkpoint takes 0 MB",
     ]
@@ -75,8 +75,8 @@ def test_a_failed_run_with_its_log() -> None:
         "run        /runs/mine",
         "status     failed: CUDA out of memory",
         "progress   1 of 100 steps (1.0%), epoch 1 of 4, 2 s a step",
-        "loss       0.5 now, 0.5 smoothed       ▁",
-        "gradient   0.01 now, 0.01 smoothed     ▁",
+        "loss       0.5 now, 0.5 smoothed           ▁",
+        "gradient   0.01 now, 0.01 smoothed         ▁",
         "money      2 s spent",
         "record     2 lines could not be understood and are left out",
         "log        one",
@@ -87,8 +87,8 @@ def test_a_failed_run_with_its_log() -> None:
 def test_what_is_not_finite_is_said_and_drawn_as_a_gap() -> None:
     found = seen((0, attempt()), (1, step(1)), (2, step(2, gradient=None)), (3, step(3, loss=None, gradient=None)))
     assert [line for line in lines(found) if line[:4] in ("loss", "grad")] == [
-        "loss       not finite now, 0.5 smoothed ▁▁×",
-        "gradient   not finite now, 0.01 smoothed ▁××",
+        "loss       not finite now, 0.5 smoothed    ▁▁×",
+        "gradient   not finite now, 0.01 smoothed   ▁××",
     ]
     assert " | loss 0.5 | gradient 0.01 | " in view_text.line(found)
 
@@ -231,6 +231,6 @@ def test_the_curve_that_is_behind_is_parted_from_the_one_ahead() -> None:
     planned = tuple(1e-4 * (100 - number) / 100 for number in range(101))
     found = lines(seen((0, attempt()), (1, step(25)), about=facts(planned=planned)))
     (drawn,) = [line for line in found if line.startswith("rate")]
-    behind, ahead = drawn[39:].split("|")
-    assert (len(behind), len(ahead)) == (10, 29)
+    behind, ahead = drawn[43:].split("|")
+    assert (len(behind), len(ahead)) == (9, 27)
     assert (behind[0], ahead[-1]) == ("█", "▁")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kanjiprep.cli import talk, watching
 from kanjiprep.cli.training import launch_line, market, places_of, read_dataset, run_options
@@ -115,11 +116,9 @@ def launch_simpletuner(
 
 def _refuse_with_resume(settings: tuple[str, ...], name: str | None, dry_run: bool, trainer: str | None) -> None:
     """A run goes on as it is; its learning rate would not even be read again."""
-    given = [
-        option
-        for option, value in (("--set", settings), ("--name", name), ("--dry-run", dry_run), ("--trainer", trainer))
-        if value
-    ]
+    is_given = click.get_current_context().get_parameter_source("dataset") is ParameterSource.COMMANDLINE
+    options = {"--dataset": is_given, "--set": settings, "--name": name, "--dry-run": dry_run, "--trainer": trainer}
+    given = [option for option, value in options.items() if value]
     if given:
         raise UsageError(
             f"{given[0]} cannot be had with --resume: a run goes on as it was launched",
@@ -212,6 +211,8 @@ def _after_interrupt(run: Path, as_json: bool) -> int:
             talk.say("")
     if answer == "stop":
         watching.stop_run(run, with_checkpoint=True, as_json=as_json)
+    elif as_json:
+        talk.print_json({"run": run, "detached": True})
     else:
         _say_how_to_attach(run)
     return Interrupted.exit_code

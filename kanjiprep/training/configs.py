@@ -171,7 +171,7 @@ def values(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places) -> dic
         **places.paths(),
         "total_steps": steps.total,
         "checkpoint_every_steps": every,
-        "checkpoints_kept": spec.checkpoints.keep or steps.total // every + 1,
+        "checkpoints_kept": spec.checkpoints.keep or steps.total,  # a stop makes one of its own
         "validation_every_steps": spec.validation.every_steps or every,
         "sharding": spec.machine.sharding,
         "tracker": spec.tracker.service,

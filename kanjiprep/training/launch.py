@@ -167,6 +167,8 @@ def _beside(request: LaunchRequest, planned: Plan, prepared: Prepared, rendered:
         price_source=price.source if price else "",
         prompts=len(rendered.prompts),
         checkpoint_bytes=round(planned.costs.disk.checkpoint.total.value),
+        most_checkpoints=int(rendered.config["checkpoints_total_limit"]),
+        can_roll_back=spec.model.train == "lora",
     )
     about = surroundings.read(request.trainer, request.dataset, order.on_gpu)
     ours = {run_folder.ORDER: files.order_bytes(order), files.ENVIRONMENT: surroundings.to_bytes(about)}

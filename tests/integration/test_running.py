@@ -872,7 +872,7 @@ def test_a_folder_that_vanishes_is_told_to_who_looks_or_writes(lab: Lab) -> None
     run = lab.prepare()
     window, pulse = (
         Window(run, lambda: ()),
-        Pulse("running", 1, processes.Identity(1, 0, ""), None, moments.now(), ""),
+        Pulse("running", 1, processes.Identity(1, 0, ""), None, moments.now()),
     )
     assert window.look().status == "not started"
     run.rename(run.with_name("moved"))

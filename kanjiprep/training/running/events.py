@@ -130,7 +130,7 @@ class Alert:
     """Something that somebody should know.
 
     Attributes:
-        about: A verdict of the guard, or ``supervisor``.
+        about: A verdict of the guard, ``cache`` or ``supervisor``.
         severity: An ``error`` ends the attempt if the guard may act.
         step: Of the run, at that moment.
         text: In words.

@@ -14,7 +14,7 @@ from kanjiprep import spec as tables
 from kanjiprep.errors import TrainerError, UsageError, os_reason
 from kanjiprep.paths import resolved
 from kanjiprep.training import run_folder
-from kanjiprep.training.run_spec import Guard
+from kanjiprep.training.run_spec import MOST_STEPS, Guard
 from kanjiprep.training.running import moments
 from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.processes import Identity
@@ -48,6 +48,8 @@ class Order:
         price_source: Whose price that is.
         prompts: Pictures in a round of validation.
         checkpoint_bytes: Of a checkpoint, as estimated.
+        most_checkpoints: The trainer removes the oldest beyond so many.
+        can_roll_back: Whether an attempt can begin with the weights of a checkpoint alone.
         way: How the next supervisor goes on if no trainer is there.
     """
 
@@ -62,6 +64,8 @@ class Order:
     price_source: str = ""
     prompts: int = 1
     checkpoint_bytes: int = 0
+    most_checkpoints: int = MOST_STEPS
+    can_roll_back: bool = True
     way: Literal["start", "resume", "rollback"] = "start"
 
 
@@ -75,7 +79,6 @@ class Pulse:
         supervisor: Its process.
         trainer: The trainer's process, if there is one.
         beat: When the sign was given.
-        run: Name of the run folder by ``processes.run_id``, which a copy does not have.
     """
 
     status: str
@@ -83,7 +86,6 @@ class Pulse:
     supervisor: Identity
     trainer: Identity | None
     beat: Moment
-    run: str = ""
 
 
 def find(run: str | Path) -> Path:
@@ -95,7 +97,8 @@ def find(run: str | Path) -> Path:
     places = [Path(run), Path("runs") / run]
     folder = None
     with suppress(OSError):  # a name too long for a file, or a folder that may not be entered
-        folder = next((resolved(place) for place in places if place.is_dir()), None)
+        folders = [resolved(place) for place in places if place.is_dir()]
+        folder = next((one for one in folders if (one / ORDER).is_file()), next(iter(folders), None))
     if folder is None:
         raise UsageError(f"no run {str(run)!r:.80}", remedy=_known_runs())
     if not (folder / ORDER).is_file():
@@ -150,6 +153,12 @@ def take_stop(run: Path) -> bool | None:
         return None
     (run / STOP).unlink(missing_ok=True)
     return found.get("checkpoint") is not False
+
+
+def home(run: Path, output: str) -> str:
+    """The output folder that the config beside ``output`` names: elsewhere if ``run`` was moved or copied."""
+    found = _table((run / output).with_name(run_folder.CONFIG) / "config.json")
+    return str(found.get("output_dir", "")) if found else ""
 
 
 def _table(path: Path) -> dict[str, Any] | None:

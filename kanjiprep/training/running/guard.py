@@ -22,7 +22,11 @@ _MEMORY_STEPS: Final = 4_000
 """So many earlier steps are looked at again when a run goes on; the baseline is shorter."""
 _RECENT_STEPS: Final = 64
 _RAISED: Final = 3.0
+_QUIET_STEPS: Final = 20
+"""A row of spikes is told once; it may be an explosion that is not known yet."""
 _NEARLY: Final = 0.9
+_UNREADABLE: Final = ("unreadable",)
+"""Says more of the disk than of the weights."""
 _GIB: Final = 2**30
 
 
@@ -44,7 +48,7 @@ class Surroundings:
 
 
 class Guard:
-    """Judges steps, pictures and surroundings as they come; tells each trouble once.
+    """Judges steps, pictures and surroundings as they come; tells each trouble of an attempt once.
 
     The same steps give the same verdicts, however they are portioned.
 
@@ -65,6 +69,7 @@ class Guard:
         self._was_bad_round = False
         self._said: set[tuple[str, str, int]] = set()
         self._step = 0
+        self._spike_at = -_QUIET_STEPS
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT_STEPS)
 
     def trouble_since(self) -> int:
@@ -79,6 +84,13 @@ class Guard:
         while len(row) > 1 and _is_raised(row[-1][1], [value for _, value in row[:-1]]):
             row.pop()
         return row[-1][0] + 1 if row else self._step + 1
+
+    def goes_on(self) -> list[Alert]:
+        """The explosion that was going on in what was recalled, told again to whoever takes over."""
+        if self._phase is None:
+            return []
+        text = f"the explosion since step {self._phase.start:,} goes on"
+        return [self._alert(EXPLOSION, "error", text, self._phase.start)]
 
     def recall(self, steps: Iterable[Step]) -> None:
         """Learn from steps that were judged before, and say nothing."""
@@ -100,7 +112,8 @@ class Guard:
         what = "gradient" if self._has_gradient else "loss"
         if mark.phase is not None and self._phase is None:
             yield self._alert(EXPLOSION, "error", _explosion(mark.phase, what, step), mark.phase.start)
-        elif mark.is_spike:
+        elif mark.is_spike and step.step - self._spike_at > _QUIET_STEPS:
+            self._spike_at = step.step
             yield self._alert(SPIKE, "note", f"the {what} was {_times(mark.factor)} its usual level for a step")
         if mark.phase is not None and mark.phase.end is not None:
             yield self._alert(EXPLOSION, "note", f"the explosion since step {mark.phase.start:,} is over")
@@ -120,7 +133,7 @@ class Guard:
     def _judge_round(self, pictures: list[Validation]) -> Iterator[Alert]:
         """All of several gone bad at once, or the only one twice running, is no accident."""
         bad = [picture for picture in pictures if picture.faults]
-        is_bad = len(bad) == len(pictures)
+        is_bad = all(picture.faults and picture.faults != _UNREADABLE for picture in pictures)
         if bad:
             told = ", ".join(f"{one.prompt} ({', '.join(one.faults)})" for one in bad[:4])
             many = f"{len(bad)} of {len(pictures)} pictures have gone bad: {told}"

@@ -47,6 +47,10 @@ def take(run: Path) -> Hold | None:
             return Hold(descriptor)
         except BlockingIOError:
             time.sleep(_PAUSE_S)
+        except OSError as error:
+            os.close(descriptor)
+            what = f"its disk knows no locks: {os_reason(error)}"
+            raise TrainerError(what, str(run), "keep runs on a local disk") from error
     os.close(descriptor)
     return None
 
@@ -61,6 +65,8 @@ def is_held(run: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError:  # no locks here, so nobody could take one
+        return False
     finally:
         os.close(descriptor)
     return False

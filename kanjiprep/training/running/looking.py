@@ -85,7 +85,7 @@ class Window:
             now=moments.now(),
             is_held=is_held,
             has_trainer=has_trainer,
-            is_copy=pulse is not None and pulse.run != self._id,
+            is_copy=attempt is not None and files.home(self._run, attempt.output) != str(self._run / attempt.output),
             is_complete=is_complete,
             pulse=pulse,
             free_bytes=free,

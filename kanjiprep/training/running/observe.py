@@ -117,8 +117,10 @@ class Observer:
 
     @staticmethod
     def _guarded(folder: Path) -> int | None:
-        guard = folder / GUARD
-        return guard.stat().st_mtime_ns if guard.exists() else None
+        try:
+            return (folder / GUARD).stat().st_mtime_ns
+        except FileNotFoundError:  # unfinished, or just removed by the trainer
+            return None
 
     def _new_pictures(self) -> Iterator[Event]:
         found = (self._output / "validation_images").glob("step_*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -70,17 +71,23 @@ def _watched(ended: str, pulse: Pulse | None) -> str:
     return ended or "starting"
 
 
-def advice(run: str, status: str, state: RunState) -> str:
+def ended_by_its_weights(state: RunState) -> bool:
+    """Whether the last attempt ended for what an earlier checkpoint does not have."""
+    errors = [one.about for one in state.attempt_alerts if one.severity == "error"]
+    is_bad = state.exit is not None and state.exit.status in ("guard", "failed")
+    return is_bad and bool(errors) and errors[-1] in TAKEN_BACK
+
+
+def advice(run: str, status: str, state: RunState, can_roll_back: bool) -> str:
     """What somebody might do next."""
-    again = f"kanjiprep launch-simpletuner {run} --resume"
+    again = f"kanjiprep launch-simpletuner {shlex.quote(run)} --resume"
     if status == UNWATCHED:
-        return f"take it over with {again}, or end it with kanjiprep stop {run}"
+        return f"take it over with {again}, or end it with kanjiprep stop {shlex.quote(run)}"
     if status in (LOST, WAITING, "stopped", "limit"):
         return f"go on with {again}" + (" and a higher --max-hours or --max-usd" if status == "limit" else "")
+    if can_roll_back and ended_by_its_weights(state):
+        return f"go back before it and on at a lower rate with {again} --guard rollback"
     if status == "guard":
-        errors = [one.about for one in state.attempt_alerts if one.severity == "error"]
-        if errors and errors[-1] in TAKEN_BACK:
-            return f"go back before it and on at a lower rate with {again} --guard rollback"
         return f"mend that, then {again}"
     if status == "failed":
         return f"mend that, then {again}" if state.steps else "mend that, and launch under another --name"

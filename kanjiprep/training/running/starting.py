@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from kanjiprep.errors import TrainerError, UsageError, os_reason
 from kanjiprep.progress import Progress
-from kanjiprep.training import configs, run_folder
-from kanjiprep.training.running import files, guard, holding, processes, supervisor, tail
+from kanjiprep.training import run_folder
+from kanjiprep.training.running import files, guard, holding, processes, standing, supervisor, tail
 from kanjiprep.training.running.events import Exit
 from kanjiprep.training.running.files import Pulse
 from kanjiprep.training.running.record import Record
@@ -40,11 +40,12 @@ def start(run: Path) -> Pulse:
     _refuse_watched(run)
     said_before = tail.size(run / files.SUPERVISOR_LOG)
     process = _spawn(run)
+    its = processes.identify(process.pid)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         code = process.poll()
         pulse = files.read_pulse(run)
-        is_its = pulse is not None and pulse.supervisor.pid == process.pid
+        is_its = pulse is not None and pulse.supervisor == its
         if pulse is not None and is_its and pulse.status != "starting":
             return pulse
         if code is not None:
@@ -108,7 +109,9 @@ def order_again(run: Path, changes: dict[str, Any]) -> None:
             raise UsageError(text, str(run), "raise --max-hours or --max-usd")
     if limits.max_usd is not None and order.usd_per_hour is None:
         raise UsageError("has no price", str(run), "limit the hours with --max-hours")
-    goes_back = limits.policy == "rollback" and _was_stopped_for_its_weights(state)
+    if limits.policy == "rollback" and not order.can_roll_back:
+        raise UsageError("a full fine-tune cannot be rolled back", str(run), "use --guard stop")
+    goes_back = limits.policy == "rollback" and standing.ended_by_its_weights(state)
     again = replace(order, guard=limits, way="rollback" if goes_back else "resume")
     files.replace(run / run_folder.ORDER, files.order_bytes(again))
 
@@ -116,19 +119,11 @@ def order_again(run: Path, changes: dict[str, Any]) -> None:
 def _refuse_moved(run: Path, state: RunState) -> None:
     """Refuse a folder that was moved or copied: the trainer's files name the place where it was."""
     output = state.attempt.output if state.attempt else "output"
-    try:
-        config = json.loads((run / output).with_name(run_folder.CONFIG).joinpath(configs.CONFIG).read_bytes())
-        place = str(config["output_dir"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UsageError("its config cannot be read", str(run), "launch a new run under another --name") from error
+    place = files.home(run, output)
+    if not place:
+        raise UsageError("its config cannot be read", str(run), "launch a new run under another --name")
     if place != str(run / output):
         raise UsageError(f"its files are for {place}", str(run), "move it back, or launch a new run")
-
-
-def _was_stopped_for_its_weights(state: RunState) -> bool:
-    errors = [one.about for one in state.attempt_alerts if one.severity == "error"]
-    is_over = state.exit is not None and state.exit.status in ("guard", "failed")
-    return is_over and bool(errors) and errors[-1] in guard.TAKEN_BACK
 
 
 def rehearsal_notes(notes: Mapping[str, object]) -> dict[str, bytes]:
@@ -163,7 +158,8 @@ def stop(run: Path, progress: Progress, *, with_checkpoint: bool) -> Exit | None
     if holding.is_held(run):
         files.ask_to_stop(run, with_checkpoint=with_checkpoint)
         _wait_for_supervisor(run, progress)
-        exit_ = Record(run).state.exit
+        is_left = processes.members(processes.run_id(run))  # it was killed while it was waited for
+        exit_ = _stop_ourselves(run, with_checkpoint) if is_left else Record(run).state.exit
     else:
         exit_ = _stop_ourselves(run, with_checkpoint)
     left = processes.members(processes.run_id(run))

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from kanjiprep.errors import KanjiprepError, TrainerError
+from kanjiprep.errors import KanjiprepError, TrainerError, os_reason
 from kanjiprep.training.running import attempts, files, guard, holding, moments, processes
 from kanjiprep.training.running.attempts import Start
-from kanjiprep.training.running.events import Exit
+from kanjiprep.training.running.events import Alert, Exit
 from kanjiprep.training.running.files import Pulse
 from kanjiprep.training.running.holding import Hold
 from kanjiprep.training.running.processes import Identity
@@ -44,6 +44,7 @@ class Supervisor:
         self._watch: Watch | None = None
         self._beat_at = 0.0
         self._wishes: list[tuple[str, bool]] = []
+        self._told: set[str] = set()
 
     def run(self, start: Start | None) -> Exit:
         """The end of the run, after all attempts; ``start`` is None for a trainer that is to be taken over."""
@@ -89,13 +90,26 @@ class Supervisor:
     def _attempt(self, watch: Watch) -> Exit:
         while True:
             self._heed_wishes(watch)
-            exit_ = watch.turn()
+            exit_ = self._turn(watch)
             if exit_ is not None:
                 self._record.add(exit_)
                 return exit_
             if time.monotonic() - self._beat_at >= BEAT_S:
                 self._beat("stopping" if watch.is_ending else "running")
             time.sleep(self._poll_s)
+
+    def _turn(self, watch: Watch) -> Exit | None:
+        """A look that survives what cannot be read just now; the run must not go on unwatched."""
+        try:
+            return watch.turn()
+        except OSError as error:
+            text = f"{error.filename or self._run} cannot be looked at: {os_reason(error)}"
+            if text not in self._told:
+                self._told.add(text)
+                self._record.add(
+                    Alert("supervisor", "warning", self._record.state.step, text, self._record.state.step)
+                )
+            return None
 
     def _heed_wishes(self, watch: Watch) -> None:
         request = files.take_stop(self._run)
@@ -111,9 +125,10 @@ class Supervisor:
         self._beat_at = time.monotonic()
         attempt = self._record.state.attempt
         trainer = self._watch.process.identity if self._watch else None
-        pulse = Pulse(status, attempt.number if attempt else 0, self._me, trainer, moments.now(), self._id)
-        with suppress(TrainerError):
-            files.write_pulse(self._run, pulse)
+        pulse = Pulse(status, attempt.number if attempt else 0, self._me, trainer, moments.now())
+        if self._record.is_here:
+            with suppress(TrainerError):
+                files.write_pulse(self._run, pulse)
 
 
 def hold(run: Path) -> Hold:
@@ -136,8 +151,12 @@ def supervise(run: Path, start: Start | None) -> Exit:
     """
     supervisor = Supervisor(run)
 
+    heard: list[int] = []
+
     def wish(number: int, _: FrameType | None) -> None:
-        supervisor.wish(f"the supervisor was asked to end by {signal.Signals(number).name}")
+        why = f"the supervisor was asked to end by {signal.Signals(number).name}"
+        supervisor.wish(why, with_checkpoint=not heard)  # who asks twice is in a hurry
+        heard.append(number)
 
     signal.signal(signal.SIGTERM, wish)
     signal.signal(signal.SIGINT, wish)

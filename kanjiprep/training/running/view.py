@@ -110,7 +110,7 @@ class Made:
 
     Attributes:
         checkpoint: The last one.
-        checkpoints: How many there are.
+        checkpoints: How many were made; the trainer may have removed the oldest.
         checkpoint_bytes: Of the last one, or as estimated.
         validation: The last picture.
         free_bytes: On the disk.
@@ -177,7 +177,7 @@ class View:
 def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
     """``run`` as it is shown."""
     status, attempt = standing.status_of(state, facts), state.attempt
-    left_s = None if status in CODES else eta_s(state, order)
+    left_s = eta_s(state, order) if status not in CODES and status != standing.COPY else None
     return View(
         run=run,
         status=status,
@@ -192,14 +192,21 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
         rate=rate(state, facts.planned),
         money=money(state, order, facts, left_s),
         made=made(state, order, facts.free_bytes),
-        alerts=state.alerts[-_ALERTS:],
+        alerts=telling(state.alerts),
         alert_count=len(state.alerts),
         beat_age_s=moments.seconds(facts.pulse.beat, facts.now) if facts.pulse else None,
         gpus=facts.gpus,
         log=facts.log,
         unreadable=state.unreadable,
-        advice=standing.advice(run, status, state),
+        advice=standing.advice(run, status, state, order.can_roll_back),
     )
+
+
+def telling(alerts: Sequence[Alert]) -> tuple[Alert, ...]:
+    """The latest of ``alerts`` in their order; notes only as far as there is room beside the others."""
+    grave = [one for one in alerts if one.severity != "note"][-_ALERTS:]
+    notes = [one for one in alerts if one.severity == "note"][len(grave) - _ALERTS :] if len(grave) < _ALERTS else []
+    return tuple(one for one in alerts if one in grave or one in notes)[-_ALERTS:]
 
 
 def progress(state: RunState, order: Order, left_s: float | None) -> Progress:

@@ -12,9 +12,9 @@ from kanjiprep.training.running.sparkline import sparkline
 from kanjiprep.training.running.trainer_log import Stage
 from kanjiprep.training.running.view import Money, Progress, Series, View
 
-WIDTH: Final = 40
+WIDTH: Final = 37
 """Of a curve, so that its line fits into 80 columns."""
-_ENDS_WIDTH: Final = 28
+_ENDS_WIDTH: Final = 32
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 _OLD_BEAT_S: Final = 30.0
 _GB: Final = 1e9
@@ -45,7 +45,7 @@ def status(seen: View) -> str:
     beat = ""
     if seen.exit_code is None and seen.beat_age_s is not None:
         age = span(seen.beat_age_s)
-        beat = f", last sign of life {age} ago" if seen.status != standing.UNWATCHED else ""
+        beat = f", last sign of life {age} ago" if seen.status not in (standing.UNWATCHED, standing.COPY) else ""
         beat += " (late)" if beat and seen.beat_age_s > _OLD_BEAT_S else ""
     told = {
         standing.UNWATCHED: "the supervisor is gone, and the trainer goes on without it",
@@ -152,7 +152,7 @@ def _number(value: float | None) -> str:
 def _made(seen: View) -> Iterator[str]:
     if seen.made.checkpoint is not None:
         last = seen.made.checkpoint
-        yield f"{'checkpoint':<11}{last.path}, step {last.step:,}, {_gb(last.bytes)}, {seen.made.checkpoints} in all"
+        yield f"{'checkpoint':<11}{last.path}, step {last.step:,}, {_gb(last.bytes)}, {seen.made.checkpoints} made"
     if seen.made.validation is not None:
         bad = f", gone bad: {', '.join(seen.made.validation.faults)}" if seen.made.validation.faults else ""
         yield f"{'picture':<11}{seen.made.validation.path}{bad}"

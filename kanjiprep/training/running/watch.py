@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from kanjiprep.training.running import ending, files, guard, moments, processes, trainer_reason
+from kanjiprep.training.running import ending, guard, moments, processes, trainer_reason
 from kanjiprep.training.running.ending import Ending
 from kanjiprep.training.running.events import Alert, Event, Exit, Status, Step, Validation
 from kanjiprep.training.running.files import Order
@@ -79,6 +79,8 @@ class Watch:
         self._sign, self._sign_at = 0, time.monotonic()
         self._missing = 0
         self._due_at: float | None = None
+        if state.attempt.why == "adopt":
+            self._heed(self._guard.goes_on())
 
     @property
     def is_ending(self) -> bool:
@@ -86,18 +88,17 @@ class Watch:
         return self._ending is not None
 
     def stop(self, why: str, *, with_checkpoint: bool) -> None:
-        """Have it end; asked again by those who asked, it waits for no checkpoint."""
-        if self._ending is not None and self._ending.status != "stopped" and with_checkpoint:
-            return  # it ends already, with the checkpoint that can be had
-        self._end_soon("stopped", why, with_checkpoint=with_checkpoint and self._ending is None)
+        """Have it end; if it does already, it is only hurried by those who want no checkpoint."""
+        if self._ending is None or not with_checkpoint:
+            self._end_soon("stopped", why, with_checkpoint=with_checkpoint)
 
     def turn(self) -> Exit | None:
         """Look once, judge, act; the exit if it is over."""
         is_gone, code = self.process.gone(self._id)
+        self._look_for_folder()
         self._look()
         if is_gone:
             return self._over(code)
-        self._look_for_folder()
         self._judge()
         if self._ending is not None and ending.is_due(self._ending, self._record.state) and self._is_settled():
             return self._end(self._ending)
@@ -114,6 +115,8 @@ class Watch:
     # Looking and judging -------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
+        if self._missing:
+            return
         for event in self._observer.look():
             self._record.add(event)
             self._heed(self._verdicts(event))
@@ -122,15 +125,19 @@ class Watch:
             self._sign, self._sign_at = self._observer.seen_bytes, time.monotonic()
 
     def _look_for_folder(self) -> None:
-        """A run whose folder is gone cannot keep anything of what it does; the trainer would make it anew."""
-        is_missing = False
+        """A run whose folder is gone cannot keep anything of what it does.
+
+        Another folder in its place is not touched: the trainer may have made it anew, or another run has begun.
+        """
         try:
-            (self._run / files.ORDER).stat()
+            is_here = processes.run_id(self._run) == self._id
+            if not is_here:
+                self._record.let_go()
         except (FileNotFoundError, NotADirectoryError):
-            is_missing = True
+            is_here = False
         except OSError:  # it cannot be seen just now
             return
-        self._missing = self._missing + 1 if is_missing else 0
+        self._missing = 0 if is_here else self._missing + 1
         if self._missing >= _MISSING_TURNS:
             self._ending = Ending("failed", "the run folder was removed or moved", None, 0.0)
 
@@ -172,7 +179,13 @@ class Watch:
         elif alert.about in guard.TAKEN_BACK and self._may_roll_back(self._record.state):
             self._end_soon("rolled back", alert.text, with_checkpoint=False)
         elif policy in ("stop", "rollback"):
-            self._end_soon("guard", alert.text, with_checkpoint=alert.about not in _NO_CHECKPOINT)
+            self._end_soon("guard", alert.text, with_checkpoint=self._can_keep_one_more(alert))
+
+    def _can_keep_one_more(self, alert: Alert) -> bool:
+        """Whether a checkpoint is worth asking for: one of bad weights must not push out the last good one."""
+        kept = sum((self._run / one.path).is_dir() for one in self._record.state.checkpoints)
+        is_crowded = alert.about in guard.TAKEN_BACK and kept >= self._order.most_checkpoints
+        return alert.about not in _NO_CHECKPOINT and not is_crowded
 
     def _may_roll_back(self, state: RunState) -> bool:
         limits = self._order.guard
@@ -187,10 +200,13 @@ class Watch:
         """End the trainer's processes and say what is left."""
         left = processes.end(self._id, _PATIENCE_S, self.process.bury)
         self._look()
-        reason = ending.reason(how, self._record.state)
+        state = self._record.state
+        if state.attempt is not None and not self._missing and ending.is_complete(self._run, state.attempt):
+            return Exit("completed", self.process.bury(), "", state.step)
+        reason = ending.reason(how, state)
         if left:
             reason += f"; processes {', '.join(map(str, left))} could not be ended"
-        return Exit(how.status, self.process.bury(), reason, self._record.state.step)
+        return Exit(how.status, self.process.bury(), reason, state.step)
 
     def _over(self, code: int | None) -> Exit:
         """How it ended, now that its process went by itself; what it started goes with it."""
