@@ -279,8 +279,15 @@ def test_what_cannot_be_moved_aside_is_told(mine: Path, monkeypatch: pytest.Monk
 
 def test_a_run_that_never_began_begins(mine: Path) -> None:
     first = Start("start", 0, 0, "", "", 1e-4)
-    assert attempts.afresh(mine) == attempts.resumed(mine, record(mine)) == attempts.next_start(mine) == first
+    assert attempts.afresh(mine) == attempts.next_start(mine) == first
     assert first.output == "output"
+
+
+def test_a_run_whose_record_is_lost_goes_on_from_its_checkpoints(mine: Path) -> None:
+    checkpoint(mine, "output/checkpoint-4")
+    checkpoint(mine, "output/checkpoint-8", is_whole=False)
+    assert attempts.next_start(mine) == Start("resume", 0, 4, "", "output/checkpoint-4", 1e-4)
+    assert not (mine / "output/checkpoint-8").exists(), "it was set aside"
 
 
 def test_a_resumed_run_goes_on_from_its_latest_whole_checkpoint(mine: Path) -> None:
@@ -427,7 +434,11 @@ def test_the_trouble_of_an_earlier_attempt_is_not_gone_back_before_again(mine: P
     ("status", "changes", "says"),
     [
         ("completed", {}, "mine: is complete; launch a new run under another --name"),
-        ("limit", {"max_hours": 1 / 3600}, "mine: 0.00 of at most 0.000277778 hours are used; raise --max-hours or"),
+        (
+            "limit",
+            {"max_hours": 1 / 3600},
+            "mine: 0.000556 of at most 0.000277778 hours are used; raise --max-hours or",
+        ),
         ("stopped", {"max_usd": 5.0}, "mine: has no price; limit the hours with --max-hours"),
     ],
 )
@@ -552,6 +563,17 @@ def test_what_cannot_be_started_is_told(mine: Path) -> None:
         starting.start(mine)
     with pytest.raises(TrainerError, match="/env/bin/python: cannot be started: is a directory; run kanjiprep setup"):
         attempts.begin(mine, order(), attempts.afresh(mine), 1)
+
+
+def test_a_disk_without_locks_is_told(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(TrainerError, match="its disk knows no locks: function not implemented; keep runs on a local"):
+        holding.take(mine)
+    (mine / holding.LOCK).touch()
+    assert not holding.is_held(mine)
 
 
 def test_a_rehearsal_makes_room_and_nothing_else_does(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,3 +175,25 @@ def test_setup_says_what_it_would_download(run: Run, monkeypatch: pytest.MonkeyP
     _, out, err = run("setup-trainer", "--dry-run", "--json")
     assert json.loads(out)["steps"][0].startswith("make /env with /usr/bin/python3.12")
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "says"),
+    [
+        (("monitor", "mine"), "kanjiprep.cli.watching.watch", "the run goes on; kanjiprep stop runs/mine ends it"),
+        (("stop", "mine"), "kanjiprep.training.running.starting.stop", "no longer waited for; the stop may go on"),
+    ],
+)
+def test_ctrl_c_ends_the_looking_and_not_the_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], place: str, says: str
+) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "launch.json").write_text("{}", "utf-8")
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupt)
+    code, out, err = run(*arguments)
+    assert (code, out) == (130, "")
+    assert says in err

@@ -231,11 +231,11 @@ def test_only_the_log_of_the_attempt_counts(tmp_path: Path) -> None:
 def test_a_long_log_is_read_from_near_its_end(tmp_path: Path) -> None:
     log(tmp_path, "x" * 1_000_000 + "\nend\n")
     assert len(ending.log_tail(tmp_path)) == 200_000
-    assert ending.last_lines(tmp_path, 1) == ["end"]
+    assert ending.last_lines(tmp_path, 1, 0) == ["end"]
 
 
 def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
-    assert (ending.log_tail(tmp_path), ending.last_lines(tmp_path, 8)) == ("", [])
+    assert (ending.log_tail(tmp_path), ending.last_lines(tmp_path, 8, 0)) == ("", [])
 
 
 @pytest.mark.parametrize(
@@ -244,5 +244,5 @@ def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
 def test_no_secret_of_ours_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "thesecretofsomebody")
     log(tmp_path, "the key thesecretofsomebody is refused\n")
-    shown = [ending.judge(tmp_path, state(step(1)), 1, None).reason, *ending.last_lines(tmp_path, 8)]
+    shown = [ending.judge(tmp_path, state(step(1)), 1, None).reason, *ending.last_lines(tmp_path, 8, 0)]
     assert shown == ["the key *** is refused"] * 2

@@ -44,6 +44,19 @@ def launched(folder: Path) -> Path:
 # Finding a run
 
 
+def test_a_preset_of_the_same_name_does_not_hide_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = launched(tmp_path / "runs" / "mine")
+    (tmp_path / "mine").mkdir()
+    assert files.find("mine") == mine
+
+
+def test_no_name_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(launched(tmp_path / "mine"))
+    with pytest.raises(UsageError, match="^the name of a run is empty; launch one"):
+        files.find(" ")
+
+
 def test_a_run_is_found_by_its_path_and_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine, other = launched(tmp_path / "runs" / "mine"), launched(tmp_path / "elsewhere" / "other")

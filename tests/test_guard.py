@@ -325,7 +325,7 @@ def test_a_budget_is_told_at_ninety_percent_and_when_it_is_used(
 def test_a_budget_is_told_in_its_unit() -> None:
     limits = Limits(max_hours=10, max_usd=2000)
     assert list(guard.shares(limits, 9_000, 500.0)) == [
-        (0.25, "2.50 of at most 10 hours are used"),
+        (0.25, "2.5 of at most 10 hours are used"),
         (0.625, "$1,250.00 of at most $2,000.00 are spent"),
     ]
 

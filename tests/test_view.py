@@ -160,16 +160,21 @@ def test_the_time_to_go_has_pictures_and_checkpoints_in_it() -> None:
     assert slow.progress.eta_s == 5.6 * 89
 
 
-def test_the_time_to_go_is_by_the_trainers_seconds_until_there_are_two_steps() -> None:
-    assert seen((0, attempt()), (10, step(1, seconds=3.0))).progress.eta_s == 3.0 * 99
-    assert seen((0, attempt()), (10, step(1, seconds=None))).progress.eta_s is None
+def test_the_time_to_go_is_not_told_before_an_attempt_has_a_pace() -> None:
     resumed = attempt(number=2, why="resume", from_step=40)
     assert seen((0, resumed)).progress.eta_s is None
-    assert seen((0, resumed), (10, step(41))).progress.eta_s == 2.0 * 59
+    assert seen((0, resumed), (10, step(41))).progress.eta_s is None
+    assert seen((0, resumed), (10, step(41)), (12, step(42))).progress.eta_s is None
+    assert seen((0, resumed), (10, step(41)), (12, step(42)), (14, step(43))).progress.eta_s == 2.0 * 57
+
+
+def test_a_run_that_is_being_stopped_has_no_time_to_go() -> None:
+    timed = ((0, attempt()), (10, step(1)), (12, step(2)), (14, step(3)))
+    assert seen(*timed, about=facts("stopping")).progress.eta_s is None
 
 
 def test_more_steps_than_were_planned_leave_nothing_to_do() -> None:
-    assert seen((0, attempt()), (10, step(100)), (12, step(101))).progress.eta_s == 0
+    assert seen((0, attempt()), (10, step(99)), (12, step(101))).progress.eta_s == 0
 
 
 def test_the_seconds_of_a_step_are_the_median_of_the_latest() -> None:

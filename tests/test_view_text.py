@@ -26,7 +26,7 @@ def test_a_run_that_goes_on_in_all_its_lines() -> None:
         (0, attempt()),
         (10, Stage("training", None, None)),
         (20, step(1, loss=0.8, gradient=0.001)),
-        (22, step(2, loss=0.4, gradient=0.1)),
+        (24, step(3, loss=0.4, gradient=0.1)),
         (23, checkpoint(2, 1_500_000)),
         (24, picture(2)),
         (24, Alert("spike", "note", 2, "the gradient was 100.0 times its usual level for a step", 2)),
@@ -38,12 +38,12 @@ def test_a_run_that_goes_on_in_all_its_lines() -> None:
     assert lines(found) == [
         "run        /runs/mine",
         "status     running, last sign of life 43 min 47 s ago (late)",
-        "progress   2 of 100 steps (2.0%), epoch 1 of 4, 2 s a step, 3 min 16 s to go",
+        "progress   3 of 100 steps (3.0%), 3 min 14 s to go, 2 s a step, epoch 1 of 4",
         "stage      training",
         "loss       0.4 now, 0.78 smoothed          █▁",
         "gradient   0.1 now, 0.00595 smoothed       ▁█",
         "rate       0.0001 now                      █▅▁|",
-        "money      1 h 0 min spent, 3 min 16 s to come, at most 10 h; "
+        "money      1 h 0 min spent, 3 min 14 s to come, at most 10 h; "
         "$1.30 spent, $0.07 to come, at most $20.00 ($1.29 an hour, Lambda)",
         "disk       100 GB free, a checkpoint takes 1.5 MB",
         "gpu        NVIDIA A100, 97% busy, 30.0 of 40.0 GiB, 61 degrees, 390 W",
@@ -74,7 +74,7 @@ def test_a_failed_run_with_its_log() -> None:
     assert lines(replace(found, unreadable=2)) == [
         "run        /runs/mine",
         "status     failed: CUDA out of memory",
-        "progress   1 of 100 steps (1.0%), epoch 1 of 4, 2 s a step",
+        "progress   1 of 100 steps (1.0%), 2 s a step, epoch 1 of 4",
         "loss       0.5 now, 0.5 smoothed           ▁",
         "gradient   0.01 now, 0.01 smoothed         ▁",
         "money      2 s spent",
@@ -171,9 +171,9 @@ def progress_of(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "1,200 of 36,000 steps (3.3%), epoch 1.5 of 33.7, 1.25 s a step"),
-        ({"eta_s": 43_500.0}, "1,200 of 36,000 steps (3.3%), epoch 1.5 of 33.7, 1.25 s a step, 12 h 5 min to go"),
-        ({"epochs": 9000.0, "epoch": 300.0}, "1,200 of 36,000 steps (3.3%), epoch 300 of 9,000, 1.25 s a step"),
+        ({}, "1,200 of 36,000 steps (3.3%), 1.25 s a step, epoch 1.5 of 34"),
+        ({"eta_s": 43_500.0}, "1,200 of 36,000 steps (3.3%), 12 h 5 min to go, 1.25 s a step, epoch 1.5 of 34"),
+        ({"epochs": 9000.0, "epoch": 300.0}, "1,200 of 36,000 steps (3.3%), 1.25 s a step, epoch 300 of 9,000"),
         ({"step": 0, "total_steps": 0, "epoch": None, "step_s": None}, "0 of 0 steps (0.0%)"),
     ],
 )
@@ -182,9 +182,9 @@ def test_the_progress_is_one_line(changes: dict[str, Any], says: str) -> None:
 
 
 def test_a_log_has_the_whole_view_on_one_line() -> None:
-    found = seen((0, attempt()), (10, step(1)), (12, step(2)), usd_per_hour=3.6)
+    found = seen((0, attempt()), (10, step(1)), (14, step(3)), usd_per_hour=3.6)
     assert view_text.line(found) == (
-        "2 of 100 steps (2.0%), epoch 1 of 4, 2 s a step, 3 min 16 s to go"
+        "3 of 100 steps (3.0%), 3 min 14 s to go, 2 s a step, epoch 1 of 4"
         " | loss 0.5 | gradient 0.01 | rate 0.0001 | $1.00"
     )
 

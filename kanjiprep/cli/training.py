@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from kanjiprep.training.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+_LONGEST_NAME: Final = 200
 
 
 def run_options(command: Command) -> Command:
@@ -229,8 +232,10 @@ def places_of(name: str) -> Places:
     from kanjiprep.paths import resolved
     from kanjiprep.training.configs import Places
 
-    if not name or Path(name).name != name or name.startswith("."):
-        raise UsageError(f"{name!r} is no name of a folder in runs/", remedy="give another with --name")
+    is_plain = name.isprintable() and name == name.strip() and len(name.encode()) <= _LONGEST_NAME
+    if not is_plain or not name or Path(name).name != name or name.startswith("."):
+        what = f"{name!r:.80} is no name of a folder in runs/: no slash, no dot first, at most {_LONGEST_NAME} bytes"
+        raise UsageError(what, remedy="give another with --name")
     return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep"))
 
 

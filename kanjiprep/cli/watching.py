@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kanjiprep.cli import talk
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import Interrupted, TrainerError
 
 if TYPE_CHECKING:
     from kanjiprep.training.running.monitor import Screen
@@ -47,7 +49,12 @@ def monitor(run: str, once: bool, as_json: bool) -> int:
     if once or as_json:
         show(Window(folder).look(), as_json)
         return 0
-    return watch(folder, as_json)
+    try:
+        return watch(folder, as_json)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "no longer watched; the run goes on", remedy=f"kanjiprep stop {short(folder)} ends it"
+        ) from error
 
 
 @click.command(
@@ -72,11 +79,19 @@ def stop(run: str, now: bool, as_json: bool) -> None:
 
 
 def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
-    """Stop ``run`` and say how it went."""
+    """Stop ``run`` and say how it went.
+
+    Raises:
+        Interrupted: If Ctrl-C ends the wait.
+    """
     from kanjiprep.training.running import starting
 
-    with talk.progress(quiet=as_json) as progress:
-        exit_ = starting.stop(run, progress, with_checkpoint=with_checkpoint)
+    try:
+        with talk.progress(quiet=as_json) as progress:
+            exit_ = starting.stop(run, progress, with_checkpoint=with_checkpoint)
+    except KeyboardInterrupt as error:
+        remedy = f"look at it with kanjiprep monitor {short(run)}"
+        raise Interrupted("no longer waited for; the stop may go on", remedy=remedy) from error
     if as_json:
         talk.print_json({"run": run, "was_running": exit_ is not None, "exit": exit_})
     elif exit_ is None:
@@ -87,9 +102,9 @@ def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
             talk.say(f"Next: kanjiprep launch-simpletuner {short(run)} --resume")
 
 
-def short(run: Path) -> Path:
+def short(run: Path) -> str:
     """``run`` as a user would type it here."""
-    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+    return shlex.quote(str(run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run))
 
 
 def watch(run: Path, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:
@@ -113,7 +128,7 @@ def _screen(quiet: bool) -> Iterator[Screen]:
 
     if quiet:
         yield lambda seen: None  # noqa: ARG005
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with talk.live_lines() as draw:
             yield lambda seen: draw(view_text.lines(seen))
     else:

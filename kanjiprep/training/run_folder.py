@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -118,8 +119,9 @@ def refuse_begun(run: Path) -> None:
             raise UsageError("is no folder", str(run), "move it away, or give the run another --name")
         strangers = _strangers(run) if run.exists() else []
     if ORDER in strangers:
-        again = f"go on with kanjiprep launch-simpletuner {run} --resume, or give the new run another --name"
-        raise UsageError("a run was launched here", str(run), again)
+        name = shlex.quote(str(run))
+        remedy = f"look at it with kanjiprep monitor {name}, or give the new run another --name"
+        raise UsageError("a run was launched here", str(run), remedy)
     if strangers:
         raise UsageError(
             f"holds more than a rendering: {', '.join(strangers[:3])}", str(run), "give the new run another --name"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.errors import UsageError
 from kanjiprep.training.running import ending, files, holding, moments, processes, starting
 from kanjiprep.training.running.events import Alert, Checkpoint, Entry, Exit, line
 from kanjiprep.training.running.processes import Identity
@@ -288,7 +288,7 @@ def test_a_run_whose_folder_is_moved_ends_and_can_go_on_where_it_was(lab: Lab, r
     until(lambda: lab.processes() == [])
     assert lab.children[0].wait() == 0
     assert b"Traceback" not in (moved / files.SUPERVISOR_LOG).read_bytes()
-    assert look(moved).status == "lost"
+    assert look(moved).status == "copy"
     assert run("stop", "moved")[0] == 0
     assert run("launch-simpletuner", "moved", "--resume")[0] == 2, "its files are for another place"
     assert not (folder / files.ORDER).exists()
@@ -627,10 +627,8 @@ def test_a_full_fine_tune_cannot_be_rolled_back(lab: Lab, run: Run) -> None:
     folder = lab.prepare("model.train=full")
     assert supervise(folder).status == "failed"
     code, _, err = run("launch-simpletuner", "try", "--resume", "--guard", "rollback")
-    assert code in (2, 6)
-    assert "only a LoRA can be rolled back; use the policy stop for a full fine-tune" in err.splitlines()[-1]
-    with pytest.raises(TrainerError, match="only a LoRA can be rolled back"):
-        supervise(folder)
+    assert (code, err) == (2, f"error: {folder}: a full fine-tune cannot be rolled back; use --guard stop\n")
+    assert files.read_order(folder).guard.policy == "stop", "what was refused is not kept"
     assert len(lab.starts()) == 1
 
 
@@ -648,7 +646,7 @@ def test_at_its_limit_a_run_ends_with_a_checkpoint(lab: Lab) -> None:
     run = lab.prepare("guard.policy=off", "guard.max_hours=0.0002", **LONG)
     exit_ = supervise(run)
     assert exit_.status == "limit"
-    assert exit_.reason.startswith("0.00 of at most 0.0002 hours are used; the last checkpoint is of step ")
+    assert " of at most 0.0002 hours are used; the last checkpoint is of step " in exit_.reason
     assert len(checkpoints_of(run)) == 1
     assert alerts_of(run, "error") == [("budget", "error")]
     assert look(run).exit_code == 7

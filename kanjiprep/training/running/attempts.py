@@ -18,6 +18,7 @@ from kanjiprep.training.run_spec import RunSpec
 from kanjiprep.training.running import ending, files, guard, observe, processes, tail
 from kanjiprep.training.running.events import Attempt, Why
 from kanjiprep.training.running.files import Order
+from kanjiprep.training.running.processes import Identity
 from kanjiprep.training.running.record import Record
 from kanjiprep.training.running.run_state import RunState
 
@@ -56,7 +57,11 @@ class Start:
 
 def afresh(run: Path) -> Start:
     """The first attempt of all."""
-    return Start("start", 0, 0, "", "", presets.load(str(run)).spec.optimizer.learning_rate)
+    return Start("start", 0, 0, "", "", _rate(run))
+
+
+def _rate(run: Path) -> float:
+    return presets.load(str(run)).spec.optimizer.learning_rate
 
 
 def resumed(run: Path, state: RunState) -> Start:
@@ -68,9 +73,7 @@ def resumed(run: Path, state: RunState) -> Start:
     Raises:
         TrainerError: If something cannot be moved aside.
     """
-    last = state.attempt
-    if last is None:
-        return afresh(run)
+    last = state.attempt or Attempt(0, "start", 0, 0, 0, "output", Identity(0, 0, ""), 0, 0, "", _rate(run))
     folder = str(Path(last.output).parent)
     whole = observe.whole_checkpoints(run / last.output)
     try:
@@ -191,8 +194,8 @@ def next_start(run: Path) -> Start | None:
     """
     order, state = files.read_order(run), Record(run).state
     last = state.attempt
-    if last is None:
-        return afresh(run)
+    if last is None:  # with checkpoints all the same, its record is lost
+        return resumed(run, state) if observe.whole_checkpoints(run / "output") else afresh(run)
     is_there = processes.is_alive(last.trainer, processes.run_id(run))
     if is_there or (state.exit is None and ending.is_complete(run, last)):
         return None

@@ -117,7 +117,7 @@ def is_complete(run: Path, attempt: Attempt) -> bool:
     try:
         told = json.loads((run / attempt.output / files.MANIFEST).read_bytes())
         return told["status"] == "completed" and attempt.base_step + int(told["last_step"]) >= attempt.total_steps
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 
@@ -138,9 +138,10 @@ def log_tail(run: Path, log_from: int = 0) -> str:
     return tail.last_bytes(path, count).decode("utf-8", "replace")
 
 
-def last_lines(run: Path, count: int) -> list[str]:
-    """The last lines of the trainer's log that say something, without secrets."""
-    return trainer_lines.last_lines(log_tail(run), count, secrets())
+def last_lines(run: Path, count: int, log_from: int) -> list[str]:
+    """The last lines of the trainer's log that say something, of one attempt alone, without secrets."""
+    said = trainer_lines.last_lines(log_tail(run, log_from), 2 * count, secrets())
+    return [line for line in said if line.strip()][-count:]
 
 
 def secrets() -> Collection[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypeVar, cast
@@ -192,13 +192,24 @@ def entry(data: bytes) -> Entry | None:
         moment = {name: table.pop(name) for name in ("at", "up_s", "boot")}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    numbers = (moment["up_s"], *table.values())
-    if not moments.is_time(moment["at"]) or any(type(one) is float and not math.isfinite(one) for one in numbers):
+    if not moments.is_time(moment["at"]) or not all(map(_is_sane, (moment["up_s"], *table.values()))):
         return None
     when, what = _read(Moment, moment), _read(kind, table)
-    return None if when is None or what is None else Entry(when, what)
+    is_inside = not isinstance(what, Attempt) or _is_inside(what.output)
+    return Entry(when, what) if when is not None and what is not None and is_inside else None
 
 
+def _is_sane(value: object) -> bool:
+    """Whether ``value`` is no number, or one that a run can have."""
+    return not isinstance(value, int | float) or -_MOST <= value <= _MOST
+
+
+def _is_inside(output: str) -> bool:
+    """Whether ``output`` can be a folder inside a run folder, as we write it."""
+    return re.fullmatch(r"(attempt-\d{1,6}/)?output", output) is not None
+
+
+_MOST: Final = 1e15
 _NUMBER: Final = (float, int, type(None))
 _PLAIN: Final[Mapping[type, Mapping[str, tuple[type, ...]]]] = {
     Moment: {"at": (str,), "up_s": (float, int), "boot": (str,)},

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from kanjiprep import spec as tables
 from kanjiprep.errors import TrainerError, UsageError, os_reason
 from kanjiprep.paths import resolved
+from kanjiprep.spec import Bounds
 from kanjiprep.training import run_folder
-from kanjiprep.training.run_spec import MOST_STEPS, Guard
+from kanjiprep.training.run_spec import MOST_STEPS, Count, Guard
 from kanjiprep.training.running import moments
 from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.processes import Identity
@@ -55,16 +56,16 @@ class Order:
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    total_steps: int
-    steps_per_epoch: int
+    total_steps: Count
+    steps_per_epoch: Count
     on_gpu: bool
     trainer: str
     guard: Guard
-    usd_per_hour: float | None = None
+    usd_per_hour: Annotated[float, Bounds(above=0, most=1e6)] | None = None
     price_source: str = ""
-    prompts: int = 1
-    checkpoint_bytes: int = 0
-    most_checkpoints: int = MOST_STEPS
+    prompts: Annotated[int, Bounds(least=0, most=MOST_STEPS)] = 1
+    checkpoint_bytes: Annotated[int, Bounds(least=0, most=1e18)] = 0
+    most_checkpoints: Count = MOST_STEPS
     can_roll_back: bool = True
     way: Literal["start", "resume", "rollback"] = "start"
 
@@ -96,6 +97,8 @@ def find(run: str | Path) -> Path:
     """
     places = [Path(run), Path("runs") / run]
     folder = None
+    if not str(run).strip():
+        raise UsageError("the name of a run is empty", remedy=_known_runs())
     with suppress(OSError):  # a name too long for a file, or a folder that may not be entered
         folders = [resolved(place) for place in places if place.is_dir()]
         folder = next((one for one in folders if (one / ORDER).is_file()), next(iter(folders), None))

@@ -203,7 +203,7 @@ def shares(limits: Limits, spent_s: float, usd_per_hour: float | None) -> Iterat
     """How much of each limit is used, as a share and in words."""
     hours = spent_s / 3600
     if limits.max_hours is not None:
-        yield hours / limits.max_hours, f"{hours:,.2f} of at most {limits.max_hours:g} hours are used"
+        yield hours / limits.max_hours, f"{hours:,.3g} of at most {limits.max_hours:g} hours are used"
     if limits.max_usd is not None and usd_per_hour is not None:
         usd = hours * usd_per_hour
         yield usd / limits.max_usd, f"${usd:,.2f} of at most ${limits.max_usd:,.2f} are spent"

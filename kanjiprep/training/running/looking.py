@@ -85,14 +85,18 @@ class Window:
             now=moments.now(),
             is_held=is_held,
             has_trainer=has_trainer,
-            is_copy=attempt is not None and files.home(self._run, attempt.output) != str(self._run / attempt.output),
+            is_copy=attempt is not None and self._is_elsewhere(attempt),
             is_complete=is_complete,
             pulse=pulse,
             free_bytes=free,
             gpus=self._current_gpus(has_trainer),
             planned=self._rates(attempt),
-            log=tuple(ending.last_lines(self._run, _LOG_LINES)) if is_bad else (),
+            log=tuple(ending.last_lines(self._run, _LOG_LINES, attempt.log_from)) if is_bad and attempt else (),
         )
+
+    def _is_elsewhere(self, attempt: Attempt) -> bool:
+        home = files.home(self._run, attempt.output)
+        return bool(home) and home != str(self._run / attempt.output)
 
     def _current_gpus(self, has_trainer: bool) -> tuple[Gpu, ...]:
         if not has_trainer or not self._order.on_gpu:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from kanjiprep.training.running import moments
 from kanjiprep.training.running.events import (
@@ -63,6 +64,10 @@ class RunState:
         return self.steps[-1].step if self.steps else self.attempt.from_step if self.attempt else 0
 
 
+_LEAST_STEPS: Final = 2
+"""The first step of an attempt takes many times as long as the others."""
+
+
 class Fold:
     """Takes events in their order and tells the state that they add up to."""
 
@@ -116,7 +121,7 @@ class Fold:
         if self._first is None or self._latest is None:
             return None
         (first, first_at), (latest, latest_at) = self._first, self._latest
-        return moments.seconds(first_at, latest_at) / (latest - first) if latest > first else None
+        return moments.seconds(first_at, latest_at) / (latest - first) if latest - first >= _LEAST_STEPS else None
 
     def _running_s(self) -> float:
         if self._exit is not None or self._attempt_began is None or self._seen is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from kanjiprep.training.running.files import Pulse
@@ -81,16 +82,17 @@ def ended_by_its_weights(state: RunState) -> bool:
 def advice(run: str, status: str, state: RunState, can_roll_back: bool) -> str:
     """What somebody might do next."""
     again = f"kanjiprep launch-simpletuner {shlex.quote(run)} --resume"
-    if status == UNWATCHED:
-        return f"take it over with {again}, or end it with kanjiprep stop {shlex.quote(run)}"
-    if status in (LOST, WAITING, "stopped", "limit"):
-        return f"go on with {again}" + (" and a higher --max-hours or --max-usd" if status == "limit" else "")
-    if can_roll_back and ended_by_its_weights(state):
+    if can_roll_back and status in ("guard", "failed") and ended_by_its_weights(state):
         return f"go back before it and on at a lower rate with {again} --guard rollback"
-    if status == "guard":
-        return f"mend that, then {again}"
-    if status == "failed":
-        return f"mend that, then {again}" if state.steps else "mend that, and launch under another --name"
-    return (
-        f"look at {state.attempt.output}/validation_images in it" if status == "completed" and state.attempt else ""
-    )
+    if status == "failed" and not state.steps:
+        return "mend that, and launch under another --name"
+    made = state.attempt.output if state.attempt else "output"
+    return {
+        UNWATCHED: f"take it over with {again}, or end it with kanjiprep stop {shlex.quote(run)}",
+        COPY: "go on where it is from, or move it back there",
+        "limit": f"go on with {again} and a higher --max-hours or --max-usd",
+        "guard": f"mend that, then {again}",
+        "failed": f"mend that, then {again}",
+        "completed": f"look at {Path(run) / made / 'validation_images'}",
+        **dict.fromkeys((LOST, WAITING, "stopped"), f"go on with {again}"),
+    }.get(status, "")

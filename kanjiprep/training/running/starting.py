@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,11 @@ def start(run: Path) -> Pulse:
 
 def _refuse_watched(run: Path) -> None:
     if _is_watched(run):
-        raise TrainerError("a supervisor watches this run already", str(run), f"attach with kanjiprep monitor {run}")
+        raise TrainerError(
+            "a supervisor watches this run already",
+            str(run),
+            f"attach with kanjiprep monitor {shlex.quote(str(run))}",
+        )
 
 
 def _is_watched(run: Path) -> bool:
@@ -140,7 +145,7 @@ def clear_rehearsal(run: Path) -> None:
     if not (run / REHEARSAL).is_file():
         return
     if _is_watched(run) or processes.members(processes.run_id(run)):
-        raise UsageError("a rehearsal goes on here", str(run), f"stop it with kanjiprep stop {run}")
+        raise UsageError("a rehearsal goes on here", str(run), f"stop it with kanjiprep stop {shlex.quote(str(run))}")
     try:
         shutil.rmtree(run)
     except OSError as error:

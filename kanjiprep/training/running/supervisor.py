@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -139,7 +140,11 @@ def hold(run: Path) -> Hold:
     """
     found = holding.take(run)
     if found is None:
-        raise TrainerError("a supervisor watches this run already", str(run), f"attach with kanjiprep monitor {run}")
+        raise TrainerError(
+            "a supervisor watches this run already",
+            str(run),
+            f"attach with kanjiprep monitor {shlex.quote(str(run))}",
+        )
     return found
 
 

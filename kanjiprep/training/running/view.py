@@ -177,7 +177,8 @@ class View:
 def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
     """``run`` as it is shown."""
     status, attempt = standing.status_of(state, facts), state.attempt
-    left_s = eta_s(state, order) if status not in CODES and status != standing.COPY else None
+    goes_on = status not in CODES and status not in (standing.COPY, "stopping")
+    left_s = eta_s(state, order) if goes_on else None
     return View(
         run=run,
         status=status,
@@ -192,7 +193,7 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
         rate=rate(state, facts.planned),
         money=money(state, order, facts, left_s),
         made=made(state, order, facts.free_bytes),
-        alerts=telling(state.alerts),
+        alerts=telling(state.alerts if state.exit is not None else state.attempt_alerts),
         alert_count=len(state.alerts),
         beat_age_s=moments.seconds(facts.pulse.beat, facts.now) if facts.pulse else None,
         gpus=facts.gpus,
@@ -247,8 +248,7 @@ def step_s(steps: Sequence[Step]) -> float | None:
 
 def eta_s(state: RunState, order: Order) -> float | None:
     """Seconds to the end at the pace so far, pictures and checkpoints included; None if it is not known yet."""
-    pace_s = state.pace_s or step_s(state.steps)
-    return None if pace_s is None else pace_s * max(0, order.total_steps - state.step)
+    return None if state.pace_s is None else state.pace_s * max(0, order.total_steps - state.step)
 
 
 def series(values: Sequence[float | None]) -> Series:

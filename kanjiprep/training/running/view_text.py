@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,7 +26,7 @@ def lines(seen: View) -> Iterator[str]:
     yield f"{'run':<11}{seen.run}"
     yield f"{'status':<11}{status(seen)}"
     yield f"{'progress':<11}{progress(seen)}"
-    if seen.progress.stage and seen.exit_code is None:
+    if seen.exit_code is None and seen.attempt:
         yield f"{'stage':<11}{stage(seen.progress)}"
     yield from _curves(seen)
     yield f"{'money':<11}{money(seen.money)}"
@@ -50,7 +51,7 @@ def status(seen: View) -> str:
     told = {
         standing.UNWATCHED: "the supervisor is gone, and the trainer goes on without it",
         standing.LOST: "supervisor and trainer are gone, and nobody saw the end",
-        standing.COPY: "a copy of a run that went on when it was copied",
+        standing.COPY: "its files are for another place: it was moved or copied while it went on",
         standing.WAITING: "rendered, and never started",
         "guard": "stopped by the guard",
         "limit": "stopped at its limit",
@@ -60,6 +61,8 @@ def status(seen: View) -> str:
 
 def stage(how_far: Progress) -> str:
     """What the trainer is at; steps have a line of their own."""
+    if not how_far.stage:
+        return "starting the trainer"
     if how_far.stage == Stage.TRAINING or how_far.stage_done is None or how_far.stage_total is None:
         return how_far.stage
     return f"{how_far.stage}, {how_far.stage_done:,} of {how_far.stage_total:,}"
@@ -69,12 +72,12 @@ def progress(seen: View) -> str:
     """Steps, epochs, pace and the time that is left, on one line."""
     share = seen.progress.step / seen.progress.total_steps if seen.progress.total_steps else 0.0
     parts = [f"{seen.progress.step:,} of {seen.progress.total_steps:,} steps ({share:.1%})"]
-    if seen.progress.epoch is not None:
-        parts.append(f"epoch {seen.progress.epoch:g} of {round(seen.progress.epochs, 1):,g}")
-    if seen.progress.step_s is not None:
-        parts.append(f"{seen.progress.step_s:.3g} s a step")
     if seen.progress.eta_s is not None:
         parts.append(f"{span(seen.progress.eta_s)} to go")
+    if seen.progress.step_s is not None:
+        parts.append(f"{seen.progress.step_s:.3g} s a step")
+    if seen.progress.epoch is not None:
+        parts.append(f"epoch {seen.progress.epoch:g} of {math.ceil(seen.progress.epochs):,}")
     return ", ".join(parts)
 
 
