@@ -133,3 +133,19 @@ def test_more_alerts_than_are_shown_are_no_trouble(said: Said) -> None:
     said(going_on())
     alerts = [Alert("spike", "note", number, "high", number) for number in range(1, 9)]
     assert said(going_on(*alerts)) == [f"note: spike at step {number}: high" for number in range(4, 9)]
+
+
+def test_what_ended_an_earlier_attempt_is_said_though_the_next_has_begun_and_once() -> None:
+    said: list[str] = []
+    screen = Lines(said.append)
+    found = seen(
+        (0, attempt()),
+        (1, Alert("non-finite", "error", 2, "the loss is not finite", 3)),
+        (2, Exit("rolled back", 1, "", 2)),
+        (3, attempt(number=2, why="rollback")),
+    )
+    screen(found)
+    screen(found)
+    assert [line for line in said if line.startswith("error")] == [
+        "error: non-finite at step 2: the loss is not finite"
+    ]

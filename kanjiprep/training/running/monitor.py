@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from kanjiprep.training.running import view_text
+from kanjiprep.training.running.events import Alert
 from kanjiprep.training.running.looking import Window
 from kanjiprep.training.running.standing import CODES, COPY, UNWATCHED, WAITING
 from kanjiprep.training.running.view import View
@@ -44,6 +45,7 @@ class Lines:
         self._say, self._clock = say, clock
         self._before: View | None = None
         self._said_at = float("-inf")
+        self._told: list[Alert] = []
 
     def __call__(self, seen: View) -> None:
         """Say what is new in ``seen``."""
@@ -53,9 +55,10 @@ class Lines:
 
     def _news(self, seen: View) -> Iterator[str]:
         before = self._before
-        new_alerts = seen.alert_count - (before.alert_count if before else 0)
-        if new_alerts > 0:
-            yield from (f"{one.severity}: {view_text.alert(one)}" for one in seen.alerts[-new_alerts:])
+        for one in seen.alerts:
+            if one not in self._told:
+                self._told.append(one)
+                yield f"{one.severity}: {view_text.alert(one)}"
         if before is None or (seen.attempt and before.attempt != seen.attempt):
             yield f"attempt {seen.attempt} ({seen.why}) of {seen.run}" if seen.attempt else f"starting {seen.run}"
         if seen.progress.stage and (before is None or before.progress.stage != seen.progress.stage):

@@ -193,7 +193,7 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
         rate=rate(state, facts.planned),
         money=money(state, order, facts, left_s),
         made=made(state, order, facts.free_bytes),
-        alerts=telling(state.alerts if state.exit is not None else state.attempt_alerts),
+        alerts=telling(state.alerts),
         alert_count=len(state.alerts),
         beat_age_s=moments.seconds(facts.pulse.beat, facts.now) if facts.pulse else None,
         gpus=facts.gpus,
