@@ -46,6 +46,12 @@ class DatasetError(KanjiprepError):
     exit_code = 4
 
 
+class HubError(KanjiprepError):
+    """The Hub refuses, cannot be reached, or does not hold what it was sent (exit code 5)."""
+
+    exit_code = 5
+
+
 class TrainerError(KanjiprepError):
     """A trainer that cannot be found, set up or trusted, or a run that failed (exit code 6)."""
 

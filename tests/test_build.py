@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from kanjiprep.dataset import build as building
+from kanjiprep.dataset import folder
 from kanjiprep.dataset.build import BuildRequest, Built, Place
+from kanjiprep.dataset.folder import Certificate
 from kanjiprep.dataset.raster import Style
 from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import DatasetError, InputError, UsageError
@@ -31,7 +34,7 @@ def test_the_folder_holds_what_the_contract_says(build: Callable[[BuildRequest],
     built = build(request_of())
     names = sorted(path.name for path in built.folder.iterdir())
     assert names == [
-        "README.md", "SHA256SUMS", "build.json", "metadata.csv", "skipped.csv",
+        "README.md", "SHA256SUMS", "build.json", "characters.jsonl", "metadata.csv", "skipped.csv",
         "一_kanji_04e00.png", "二_kanji_04e8c.png", "休_kanji_04f11.png",
     ]  # fmt: skip
     assert (built.folder / "metadata.csv").read_text("utf-8") == (
@@ -41,6 +44,14 @@ def test_the_folder_holds_what_the_contract_says(build: Callable[[BuildRequest],
         '一_kanji_04e00.png,"Image of a Japanese kanji character 一 in plain font. The character means: one."\n'
         '二_kanji_04e8c.png,"Image of a Japanese kanji character 二 in plain font. The character means: two, pair."\n'
     )
+    assert (built.folder / "characters.jsonl").read_text("utf-8").splitlines()[0] == (
+        '{"file_name": "休_kanji_04f11.png", "character": "休", "codepoint": "04f11", '
+        '"meanings": ["rest", "day off"], "stroke_count": 6}'
+    )
+    assert list(folder.listed(built.folder)) == [
+        "metadata.csv", "skipped.csv", "characters.jsonl",
+        "休_kanji_04f11.png", "一_kanji_04e00.png", "二_kanji_04e8c.png",
+    ]  # fmt: skip
     with Image.open(built.folder / "休_kanji_04f11.png") as picture:
         assert (picture.size, picture.mode) == ((64, 64), "L")
 
@@ -84,6 +95,48 @@ def test_a_second_build_only_verifies(build: Callable[[BuildRequest], Built], re
     assert (first.was_there, second.was_there) == (False, True)
     assert second.certificate == first.certificate
     assert {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+
+
+def as_before_characters(built: Built) -> Certificate:
+    """Make of a built folder what a version before characters.jsonl would have built."""
+    (built.folder / "characters.jsonl").unlink()
+    listed = folder.listed(built.folder)
+    del listed["characters.jsonl"]
+    (built.folder / "SHA256SUMS").write_bytes(folder.sums(listed))
+    certificate = replace(built.certificate, digest=folder.sha256_of(built.folder / "SHA256SUMS"))
+    (built.folder / "build.json").write_bytes(folder.certificate_json(certificate))
+    return certificate
+
+
+def test_a_folder_from_before_characters_jsonl_is_only_verified(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    certificate = as_before_characters(build(request_of()))
+    before = tree(request_of().out)
+    again = build(request_of())
+    assert (again.was_there, again.certificate) == (True, certificate)
+    assert tree(again.folder) == before
+    assert build(request_of(replace=True)).was_there, "nothing is to be replaced"
+
+
+def test_a_folder_from_before_characters_jsonl_is_replaced_when_it_was_changed(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    as_before_characters(build(request_of()))
+    (request_of().out / "skipped.csv").write_text("mine")
+    with pytest.raises(DatasetError, match="1 files are not what was built: skipped.csv was changed"):
+        build(request_of())
+    assert "characters.jsonl" in tree(build(request_of(replace=True)).folder)
+
+
+def test_characters_that_an_earlier_version_did_not_write_are_somebodys(
+    build: Callable[[BuildRequest], Built], request_of: Make
+) -> None:
+    as_before_characters(build(request_of()))
+    (request_of().out / "characters.jsonl").write_text("mine")
+    for request in (request_of(), request_of(replace=True)):
+        with pytest.raises(DatasetError, match="did not write: characters.jsonl"):
+            build(request)
 
 
 def test_a_broken_off_build_goes_on(
@@ -172,7 +225,7 @@ def test_files_of_others_are_never_touched(
     (built.folder / "SHA256SUMS").unlink()
     with pytest.raises(DatasetError, match="SHA256SUMS cannot be read"):
         build(request_of("ours"))
-    with pytest.raises(DatasetError, match="did not write: metadata.csv"):
+    with pytest.raises(DatasetError, match="did not write: characters.jsonl, metadata.csv"):
         build(request_of("ours", replace=True))
 
 

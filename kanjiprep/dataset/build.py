@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep import __version__, metadata
-from kanjiprep.dataset import caption, card, drawing, folder, join, kanjidic, kanjivg, selection, sources, standing
+from kanjiprep.dataset import (
+    caption,
+    card,
+    characters,
+    drawing,
+    folder,
+    join,
+    kanjidic,
+    kanjivg,
+    selection,
+    sources,
+    standing,
+)
 from kanjiprep.dataset.aside import Aside
 from kanjiprep.dataset.folder import CaptionRecord, Certificate, Counts, SourceRecord
 from kanjiprep.dataset.kanjivg import KanjiVG
@@ -97,6 +109,7 @@ class _Job:
     recipe: Certificate
     drawings: tuple[drawing.Drawing, ...]
     captions: tuple[str, ...]
+    characters: tuple[characters.Character, ...]
     skipped: tuple[join.Skipped, ...]
     disagreements: tuple[folder.Disagreement, ...]
     variants: int
@@ -190,6 +203,7 @@ def _job(request: BuildRequest, recipe: Certificate, template: caption.CaptionTe
         recipe=recipe,
         drawings=tuple(drawing.drawing_of(sample.glyph) for sample in joined.samples),
         captions=tuple(caption.caption(template, sample) for sample in joined.samples),
+        characters=tuple(map(characters.of_sample, joined.samples)),
         skipped=joined.skipped,
         disagreements=folder.disagreements(joined.samples),
         variants=0 if isinstance(content, bytes) else content.variants,
@@ -226,6 +240,7 @@ def _write(job: _Job, aside: Aside, drawn: Mapping[str, str]) -> Certificate:
     tables = {
         metadata.NAME: metadata.to_csv(zip(drawn, job.captions, strict=True)),
         folder.SKIPPED: folder.skipped_csv(job.skipped),
+        characters.NAME: characters.to_jsonl(job.characters),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
     listed = folder.sums({**digests, **drawn})

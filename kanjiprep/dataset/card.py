@@ -33,8 +33,14 @@ def card(certificate: Certificate, examples: tuple[Example, ...]) -> bytes:
         digest=certificate.digest,
         examples=examples,
         size_category=size_category(counts.samples),
+        attribution=attribution(),
     )
     return (text.rstrip() + "\n").encode()
+
+
+def attribution() -> str:
+    """Who drew the strokes and wrote the meanings, as both ask to be named: a list in Markdown."""
+    return (shipped("templates") / "attribution.md").read_text("utf-8").rstrip()
 
 
 def size_category(samples: int) -> str:

@@ -56,12 +56,12 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The verdict on a dataset folder."""
+    """The verdict on a dataset folder; ``sheet`` is None if none was drawn."""
 
     folder: Path
     problems: tuple[Problem, ...]
     statistics: Statistics
-    sheet: Path
+    sheet: Path | None
 
     @property
     def is_fit(self) -> bool:
@@ -87,11 +87,25 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
     if at in target.parents:
         raise UsageError("--sheet is inside the dataset, which it would make unfit", str(target), "put it elsewhere")
     facts = gather(at, workers, progress)
-    found = problems.find(facts)
+    checked = _judged(at, facts, target)
     names = [name for name, _ in facts.rows if name in facts.files]
-    troubled = frozenset(name for problem in found for item in problem.items for name in item.files)
+    troubled = frozenset(name for problem in checked.problems for item in problem.items for name in item.files)
     sheet.write(sheet.draw(at, sheet.choose(names, troubled), troubled), target)
-    return Checked(at, found, _statistics(at, facts), target)
+    return checked
+
+
+def judge(path: Path, workers: int, progress: Progress) -> Checked:
+    """The verdict on the dataset in ``path``, with nothing drawn.
+
+    Raises:
+        DatasetError: As ``check``.
+    """
+    at = resolved(path)
+    return _judged(at, gather(at, workers, progress), None)
+
+
+def _judged(at: Path, facts: Facts, drawn: Path | None) -> Checked:
+    return Checked(at, problems.find(facts), _statistics(at, facts), drawn)
 
 
 def gather(path: Path, workers: int, progress: Progress) -> Facts:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from kanjiprep import spec
+from kanjiprep import receipt, spec
 from kanjiprep.dataset.join import Sample, Skipped
 from kanjiprep.dataset.raster import Style
 from kanjiprep.dataset.selection import Selection
@@ -22,7 +22,6 @@ SKIPPED: Final = "skipped.csv"
 CARD: Final = "README.md"
 CERTIFICATE: Final = "build.json"
 SUMS: Final = "SHA256SUMS"
-RECEIPT: Final = "push.json"
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -86,7 +85,8 @@ class Certificate:
         counts: Totals; None until the build is done.
         skipped: Characters left out, by reason.
         disagreements: Stroke counts that match none of KANJIDIC2's.
-        digest: SHA-256 of ``SHA256SUMS``, and so of every picture, metadata.csv and skipped.csv.
+        digest: SHA-256 of ``SHA256SUMS``, and so of every picture, metadata.csv, skipped.csv and
+            characters.jsonl (which builds before it do not have).
     """
 
     tool: str
@@ -204,7 +204,7 @@ def listed(folder: Path) -> dict[str, str]:
 
 def foreign_files(folder: Path, built: Mapping[str, str]) -> list[str]:
     """Names in ``folder`` that a build with these sums did not write, sorted."""
-    ours = {*built, CERTIFICATE, SUMS, CARD, RECEIPT}
+    ours = {*built, CERTIFICATE, SUMS, CARD, receipt.NAME}
     return sorted(entry.name for entry in folder.iterdir() if entry.name not in ours)
 
 

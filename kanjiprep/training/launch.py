@@ -59,6 +59,7 @@ class Prepared:
         preset: Name of what was asked for.
         dataset: Folder of the pictures.
         digest: Of the dataset.
+        hub: ``NAMESPACE/NAME@COMMIT`` where it stands on the Hub; empty if it is not known.
         steps: Its length.
         findings: What the rules had to say; no errors among them.
         trainer: Version of SimpleTuner that accepted the files.
@@ -70,6 +71,7 @@ class Prepared:
     preset: str
     dataset: Path
     digest: str
+    hub: str
     steps: Steps
     findings: tuple[Finding, ...]
     trainer: str
@@ -144,6 +146,7 @@ def _prepared(request: LaunchRequest, planned: Plan, version: str) -> Prepared:
         preset=preset.name,
         dataset=request.dataset.folder,
         digest=request.dataset.digest,
+        hub=request.dataset.hub,
         steps=planned.steps,
         findings=planned.findings,
         trainer=version,

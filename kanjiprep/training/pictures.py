@@ -13,14 +13,13 @@ from typing import Final
 
 from PIL import Image
 
-from kanjiprep import metadata, tokens
+from kanjiprep import metadata, receipt, tokens
 from kanjiprep.errors import DatasetError, os_reason
 from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 from kanjiprep.training.run_spec import SIZE_STEP_PX
 
 _MOST_RATIO: Final = 20
-_CERTIFICATE: Final = "build.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,13 @@ class Dataset:
         folder: Of the pictures.
         pictures: In the order of metadata.csv.
         digest: From the birth certificate; empty without one.
+        hub: ``NAMESPACE/NAME@COMMIT`` of the Hub where it stands, as its receipt says; empty without one.
     """
 
     folder: Path
     pictures: tuple[Picture, ...]
     digest: str = ""
+    hub: str = ""
 
 
 def read(path: Path, progress: Progress) -> Dataset:
@@ -61,7 +62,8 @@ def read(path: Path, progress: Progress) -> Dataset:
     for done, (name, caption) in enumerate(rows, 1):
         pictures.append(Picture(name, caption, *_size_px(folder / name)))
         progress("read pictures", done, len(rows))
-    return Dataset(folder, tuple(pictures), _digest(folder / _CERTIFICATE))
+    pushed = receipt.of(folder)
+    return Dataset(folder, tuple(pictures), receipt.certified_digest(folder), pushed.pinned if pushed else "")
 
 
 def _refuse_unfit(rows: Sequence[tuple[str, str]], where: str) -> None:
@@ -155,14 +157,3 @@ def _refuse_narrow(size_px: tuple[int, int], path: Path) -> tuple[int, int]:
     if max(size_px) > _MOST_RATIO * min(size_px):
         raise DatasetError(f"is {size_px[0]} x {size_px[1]} px, too narrow to train on", str(path), "crop it")
     return size_px
-
-
-def _digest(path: Path) -> str:
-    try:
-        certificate = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError("cannot be read", str(path), "run kanjiprep check on its folder") from error
-    digest = certificate.get("digest") if isinstance(certificate, dict) else None
-    return digest if isinstance(digest, str) else ""

@@ -112,6 +112,7 @@ class Plan:
         own_templates: Templates beside it, which may render something else than the spec says.
         dataset: Folder of the pictures.
         digest: Of the dataset; empty if it is not known.
+        hub: ``NAMESPACE/NAME@COMMIT`` where it stands on the Hub; empty if it is not known.
         buckets: Pictures by bucket.
         steps: How long.
         differences: Other numbers of steps, beside.
@@ -129,6 +130,7 @@ class Plan:
     own_templates: tuple[str, ...]
     dataset: str
     digest: str
+    hub: str
     buckets: dict[str, int]
     steps: Steps
     differences: tuple[Difference, ...]
@@ -182,6 +184,7 @@ def plan(
         own_templates=tuple(preset.own_templates()),
         dataset=str(dataset.folder),
         digest=dataset.digest,
+        hub=dataset.hub,
         buckets=buckets,
         steps=steps,
         differences=tuple(differences(steps, costs)),

@@ -96,6 +96,8 @@ def _head(plan: Plan) -> Iterator[str]:
     shapes = "of one shape" if len(plan.buckets) == 1 else f"in {len(plan.buckets)} buckets"
     digest = f", digest {plan.digest[:12]}" if plan.digest else ""
     yield _row("dataset", f"{plan.dataset}: {counted(plan.steps.pictures, 'picture')} {shapes}{digest}")
+    if plan.hub:
+        yield _row("", f"on the Hub: {plan.hub}")
     for name, size in plan.steps.short_buckets.items():
         yield _row("", f"the trainer will refuse bucket {name}: its {counted(size, 'picture')} cannot fill one step")
 

@@ -36,6 +36,8 @@ class Surroundings:
         driver: Its version; empty without one.
         dataset: Folder of the pictures.
         digest: Of the dataset; empty if it is not known.
+        hub_dataset: Repository of the Hub where it stands; empty if it is not known.
+        hub_revision: The commit there.
         pictures: How many.
     """
 
@@ -50,12 +52,15 @@ class Surroundings:
     driver: str
     dataset: str
     digest: str
+    hub_dataset: str
+    hub_revision: str
     pictures: int
 
 
 def read(trainer: Trainer, dataset: Dataset, on_gpu: bool) -> Surroundings:
     """The surroundings of a run that is about to start."""
     found, machine = gpu.read() if on_gpu else (), os.uname()
+    hub_dataset, _, hub_revision = dataset.hub.partition("@")
     return Surroundings(
         kanjiprep=__version__,
         commit=commit(Path(__file__).resolve().parents[3]),
@@ -68,6 +73,8 @@ def read(trainer: Trainer, dataset: Dataset, on_gpu: bool) -> Surroundings:
         driver=found[0].driver if found else "",
         dataset=str(dataset.folder),
         digest=dataset.digest,
+        hub_dataset=hub_dataset,
+        hub_revision=hub_revision,
         pictures=len(dataset.pictures),
     )
 

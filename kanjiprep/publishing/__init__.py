@@ -1,0 +1,1 @@
+"""The wing that publishes: datasets and adapters, onto the Hub and back."""

@@ -1,0 +1,140 @@
+"""push.json of a dataset folder: where on the Hub these very bytes stand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from kanjiprep import metadata, spec
+from kanjiprep.errors import DatasetError, os_reason
+
+NAME: Final = "push.json"
+_CERTIFICATE: Final = "build.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A dataset folder as it was pushed, or fetched.
+
+    Attributes:
+        endpoint: Address of the Hub.
+        repo_id: ``NAMESPACE/NAME``.
+        commit: That holds it, in full.
+        revision: The branch.
+        tag: That stands at the commit; empty for none.
+        layout: ``parquet`` or ``files``.
+        private: Whether only some may see it.
+        digest: Of the dataset, as ``digest_of`` gives it.
+        pictures: How many.
+        at: When, in UTC as in ISO 8601.
+        tool: Which kanjiprep.
+        sha256: Of every file there, by path.
+    """
+
+    endpoint: str
+    repo_id: str
+    commit: str
+    revision: str
+    tag: str
+    layout: str
+    private: bool
+    digest: str
+    pictures: int
+    at: str
+    tool: str
+    sha256: Mapping[str, str]
+
+    @property
+    def pinned(self) -> str:
+        """``NAMESPACE/NAME@COMMIT``, which ``--dataset`` takes."""
+        return f"{self.repo_id}@{self.commit}"
+
+
+def read(folder: Path) -> Receipt | None:
+    """The receipt in ``folder``; None if there is none.
+
+    Raises:
+        DatasetError: If there is one that cannot be read.
+    """
+    path = folder / NAME
+    try:
+        table = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"not JSON: {error}", str(path), "remove it, or push the dataset again") from error
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
+    receipt, problems = spec.read(Receipt, table)
+    if receipt is None or problems:
+        raise DatasetError("; ".join(problems), str(path), "remove it, or push the dataset again")
+    return receipt
+
+
+def of(folder: Path) -> Receipt | None:
+    """The receipt in ``folder`` if it is for what stands there now.
+
+    Raises:
+        DatasetError: As ``read``.
+    """
+    receipt = read(folder)
+    return receipt if receipt is not None and receipt.digest == digest_of(folder) else None
+
+
+def digest_of(folder: Path) -> str:
+    """By what a dataset is known: its birth certificate's digest, or ``metadata.csv`` and that file's SHA-256.
+
+    Raises:
+        DatasetError: If there is neither, or it cannot be read.
+    """
+    certified = certified_digest(folder)
+    if certified:
+        return certified
+    try:
+        return f"{metadata.NAME} {hashlib.sha256((folder / metadata.NAME).read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(folder), "give a dataset") from error
+
+
+def certified_digest(folder: Path) -> str:
+    """The digest in the birth certificate of ``folder``; empty without one.
+
+    Raises:
+        DatasetError: If there is a certificate that cannot be read.
+    """
+    path = folder / _CERTIFICATE
+    try:
+        certificate = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError("cannot be read", str(path), "run kanjiprep check on its folder") from error
+    digest = certificate.get("digest") if isinstance(certificate, dict) else None
+    return digest if isinstance(digest, str) else ""
+
+
+def write(folder: Path, receipt: Receipt) -> Path:
+    """Where ``receipt`` stands now, in place of an earlier one.
+
+    Raises:
+        DatasetError: If it cannot be written.
+    """
+    path = folder / NAME
+    aside = path.with_name(f".{NAME}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps(asdict(receipt), ensure_ascii=False, indent=2) + "\n", "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        what = (
+            f"{receipt.repo_id} is pushed as {receipt.commit}, but its receipt cannot be written: {os_reason(error)}"
+        )
+        raise DatasetError(what, str(path), "mend that and run the same command again") from error
+    return path
