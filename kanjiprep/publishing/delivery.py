@@ -1,0 +1,216 @@
+"""A parcel brought to its destination: sent, compared with what arrived, tagged, and never lied about."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from kanjiprep.errors import HubError
+from kanjiprep.publishing import destination as places
+from kanjiprep.publishing.destination import Destination, Remote
+from kanjiprep.publishing.hub import patience as waiting
+from kanjiprep.publishing.hub.courier import Hub, HubFault
+from kanjiprep.publishing.hub.fault import Fault
+from kanjiprep.publishing.hub.patience import Patience
+from kanjiprep.publishing.hub.words import told
+from kanjiprep.publishing.parcel import Difference, Parcel, difference
+
+Status = Literal["pushed", "unchanged"]
+_GRACE_S: Final = 20.0
+"""For a last look after the deadline, so that the outcome can be told."""
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A parcel that stands on the Hub, every file compared.
+
+    Attributes:
+        status: ``unchanged`` if it stood there already.
+        commit: That holds it.
+        created: Whether the repository was made for it.
+        sent: Paths that were not there, or not so.
+        removed: Paths of earlier parcels that are gone.
+    """
+
+    status: Status
+    commit: str
+    created: bool
+    sent: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class _Post:
+    """One delivery on its way."""
+
+    def __init__(self, hub: Hub, patience: Patience, destination: Destination, parcel: Parcel) -> None:
+        self.hub, self.patience, self.parcel = hub, patience, parcel
+        self.wish, self.endpoint = destination.wish, destination.identity.endpoint
+        self.at = {"repo_id": self.wish.repo_id, "repo_type": self.wish.repo_type}
+        self.remote, self.tags = destination.remote, destination.remote.tags
+        self.created = False
+
+    def ask(self, call: str, state: str, **arguments: Any) -> Any:
+        """The answer to a call that does no harm twice."""
+        try:
+            return waiting.ask(self.hub, self.patience, call, **self.at, **arguments)
+        except HubFault as error:
+            raise self.told(error.fault, state) from error
+
+    def look(self, state: str) -> Remote:
+        """The repository as it stands now."""
+        found = self.ask("look", state, revision=self.wish.revision, refs=False)
+        return places.remote_of(found)
+
+    def told(self, fault: Fault, state: str) -> HubError:
+        """The error that tells ``fault``, and how things stand now."""
+        return told(fault, self.wish.repo_id, self.endpoint, state)
+
+    def look_once(self) -> Remote | None:
+        """The repository as it stands now, without much ado; None if the Hub does not tell."""
+        try:
+            within_s = max(min(self.patience.left_s(), self.patience.call_s), min(_GRACE_S, self.patience.call_s))
+            arguments = {**self.at, "revision": self.wish.revision, "refs": False}
+            return places.remote_of(self.hub.call("look", within_s, arguments))
+        except HubFault:
+            return None
+
+    def state(self, seen: Remote | None) -> str:
+        """How things stand after a failure, in words."""
+        if seen is None:
+            return "Whether anything arrived is not known; the same command looks before it sends"
+        made = (
+            "An empty repository was made, and so far nothing else"
+            if self.created
+            else "So far nothing has changed there"
+        )
+        if seen.head == self.remote.head:
+            return made
+        if self.parcel.is_atomic:
+            return "Somebody else has changed it meanwhile, and nothing of yours arrived"
+        return "Some files arrived; what loads from it is as before until the last"
+
+
+def deliver(hub: Hub, patience: Patience, destination: Destination, parcel: Parcel) -> Delivered:
+    """The parcel as it stands on the Hub, sent if it did not yet, every file compared, and tagged at last.
+
+    Raises:
+        HubError: If that fails, telling how things stand on the Hub now.
+    """
+    post = _Post(hub, patience, destination, parcel)
+    before = difference(parcel, post.remote.files)
+    _refuse_taken_tag(post, before)
+    _make_room(post)
+    left = difference(parcel, post.remote.files)  # a new branch holds what its parent does
+    if left:
+        *first, last = parcel.folders
+        for folder in first:
+            _send(post, str(folder), ())
+        _send(post, str(last), left.stale)
+    commit = _verify(post) if left else post.remote.head
+    _tag(post, commit)
+    return Delivered("pushed" if left else "unchanged", commit, post.created, left.missing, left.stale)
+
+
+def requests(destination: Destination, parcel: Parcel) -> int:
+    """How many requests ``deliver`` will make to the Hub if all goes well; those to its storage are not counted."""
+    before = difference(parcel, destination.remote.files)
+    made = 1 + _LOOK if not destination.remote.exists else 0
+    branched = 1 + _LOOK if destination.remote.exists and not destination.remote.head else 0
+    counts = [sum(path.is_file() for path in folder.rglob("*")) for folder in parcel.folders]
+    batches = sum(-(-count // _BATCH) for count in counts)
+    sent = (made + branched + _SEND + batches + bool(before.stale) + _LOOK) if before else 0
+    return sent + bool(destination.wish.tag and not destination.remote.tags.get(destination.wish.tag))
+
+
+_LOOK: Final = 2
+_BATCH: Final = 256
+_SEND: Final = 3
+"""The card is validated, leave to store is asked for, and the commit is made."""
+
+
+def _refuse_taken_tag(post: _Post, before: Difference) -> None:
+    tag, there = post.wish.tag, post.tags.get(post.wish.tag, "")
+    if there and (before or there != post.remote.head):
+        what = f"the tag {tag!r} stands at another commit, {there[:12]}, already"
+        raise HubError(f"{what}. Nothing was sent", post.wish.repo_id, "give another --tag")
+
+
+def _make_room(post: _Post) -> None:
+    """Make the repository and its branch where they are missing."""
+    nothing = "Nothing was sent"
+    if not post.remote.exists:
+        post.ask("create", nothing, private=post.wish.private)
+        post.created = True
+        post.remote = post.look("An empty repository was made, and so far nothing else")
+    if not post.remote.head:
+        post.ask("branch", nothing, branch=post.wish.revision)
+        post.remote = post.look("A branch was made, and so far nothing else")
+
+
+def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
+    """Send a folder; what the Hub says of it is not believed before it was looked at."""
+    arguments = {
+        **post.at,
+        "folder": folder,
+        "revision": post.wish.revision,
+        "parent": post.remote.head if post.parcel.is_atomic else "",
+        "message": post.parcel.message,
+        "stale": list(stale),
+    }
+    attempts = itertools.count(1)
+
+    def attempt(within_s: float) -> None:
+        next(attempts)
+        report = waiting.reporter(post.patience, "send (kB)")
+        try:
+            post.hub.call("send", min(post.patience.silence_s, within_s), arguments, report)
+        except HubFault:
+            seen = post.look_once()
+            if not (seen is not None and _has_arrived(post, seen)):
+                _refuse_moved(post, seen)
+                raise
+
+    try:
+        waiting.insist(post.patience, attempt)
+    except HubFault as error:
+        raise post.told(error.fault, post.state(post.look_once())) from error
+
+
+def _has_arrived(post: _Post, seen: Remote) -> bool:
+    return not difference(post.parcel, seen.files)
+
+
+def _refuse_moved(post: _Post, seen: Remote | None) -> None:
+    if seen is not None and post.parcel.is_atomic and seen.head != post.remote.head:
+        raise HubError(post.state(seen), post.wish.repo_id, "run the same command again")
+
+
+def _verify(post: _Post) -> str:
+    """The head of the branch, if every file stands there as it was sent."""
+    seen = post.look("It was sent, and could not be compared; the same command does that first")
+    left = difference(post.parcel, seen.files)
+    if left:
+        wrong = [*left.missing, *left.stale]
+        shown = ", ".join(wrong[:_SHOWN]) + (" ..." if len(wrong) > _SHOWN else "")
+        raise HubError(
+            f"holds other files at {seen.head[:12]} than were sent: {shown}",
+            post.wish.repo_id,
+            "do not use that commit; run the same command again",
+        )
+    return seen.head
+
+
+def _tag(post: _Post, commit: str) -> None:
+    tag = post.wish.tag
+    if tag and post.tags.get(tag) != commit:
+        post.ask(
+            "tag", f"All files stand there as {commit[:12]}, and only the tag is missing", tag=tag, commit=commit
+        )
+
+
+def sizes(parcel: Parcel, paths: tuple[str, ...]) -> Mapping[str, int]:
+    """Bytes by path."""
+    return {path: parcel.files[path].size for path in paths}

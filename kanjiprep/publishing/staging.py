@@ -1,0 +1,99 @@
+"""A folder of our own in which what is to be sent is laid out, held alone and gone afterwards."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kanjiprep.errors import HubError, os_reason
+
+
+@contextmanager
+def opened(cache: Path, key: str) -> Iterator[Path]:
+    """An empty folder for whatever ``key`` names, removed at the end; what a kill left in it is swept out first.
+
+    Args:
+        cache: Where such folders are.
+        key: What is sent where to; nobody else sends the same meanwhile.
+
+    Raises:
+        HubError: If somebody does, or the folder cannot be written.
+    """
+    folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
+    with _as_hub_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _hold(lock, folder)
+        try:
+            with _as_hub_error(folder):
+                _sweep(folder)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _hold(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise HubError(
+            "another push of the same to the same is at work", str(folder), "wait for it or stop it"
+        ) from error
+
+
+def _sweep(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def refuse_cramped(folder: Path, needed: int) -> None:
+    """Refuse to begin what will not fit.
+
+    Args:
+        folder: Where it is to be written.
+        needed: Bytes.
+
+    Raises:
+        HubError: If less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        what = f"has {free / 1e6:,.0f} MB free, and what is to be sent takes {needed / 1e6:,.0f}"
+        raise HubError(what, str(folder), "free some space, or set XDG_CACHE_HOME to a folder with more")
+
+
+def link(source: Path, target: Path) -> None:
+    """Lay out ``source`` at ``target`` without a second copy where the disk allows it.
+
+    Raises:
+        HubError: If it cannot be.
+    """
+    with _as_hub_error(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # another disk, or one that knows no links
+            shutil.copyfile(source, target)
+
+
+@contextmanager
+def _as_hub_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HubError(
+            f"cannot be written: {os_reason(error)}",
+            str(error.filename or path),
+            "free some space, or mend its permissions",
+        ) from error

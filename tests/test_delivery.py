@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kanjiprep.errors import HubError
+from kanjiprep.publishing import delivery, destination
+from kanjiprep.publishing.delivery import Delivered
+from kanjiprep.publishing.destination import Wish
+from kanjiprep.publishing.hub.courier import Report
+from kanjiprep.publishing.hub.fault import Fault, Kind
+from kanjiprep.publishing.parcel import Parcel
+from tests.fake_hub import FakeHub, parcel_of, patient
+
+FILES = {"README.md": b"card", "data/1.parquet": b"one"}
+OLD = {"README.md": b"old card", "data/0.parquet": b"zero", "theirs.txt": b"theirs"}
+
+
+def deliver(hub: FakeHub, parcel: Parcel, said: list[str] | None = None, **more: Any) -> Delivered:
+    patience = patient(said=said)
+    there = destination.find(hub, patience, Wish("me/kanji", "dataset", **more), Path())
+    hub.asked.clear()
+    return delivery.deliver(hub, patience, there, parcel)
+
+
+@pytest.fixture
+def hub() -> FakeHub:
+    return FakeHub()
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Parcel:
+    return parcel_of(tmp_path / "out", FILES)
+
+
+def test_a_new_repository_is_made_filled_compared_and_tagged(hub: FakeHub, packed: Parcel) -> None:
+    done = deliver(hub, packed, tag="v1")
+    head = hub.head("me/kanji")
+    assert done == Delivered("pushed", head, True, ("README.md", "data/1.parquet"), ())
+    assert hub.asked == ["create", "look", "send", "look", "tag"]
+    assert hub.repos["me/kanji"]["tags"] == {"v1": head}
+
+
+def test_the_same_again_sends_nothing(hub: FakeHub, packed: Parcel) -> None:
+    first = deliver(hub, packed, tag="v1")
+    assert deliver(hub, packed, tag="v1") == Delivered("unchanged", first.commit, False, (), ())
+    assert hub.asked == []
+    deliver(hub, packed, tag="v2")
+    assert hub.asked == ["tag"]
+
+
+def test_what_an_earlier_push_left_goes_and_what_others_put_there_stays(hub: FakeHub, packed: Parcel) -> None:
+    hub.has("me/kanji", OLD)
+    head = hub.head("me/kanji")
+    done = deliver(hub, packed)
+    assert (done.removed, done.created, hub.parents) == (("data/0.parquet",), False, [head])
+    assert set(hub.repos["me/kanji"]["branches"]["main"]) == {*FILES, "theirs.txt"}
+
+
+def test_a_branch_is_made_where_it_is_missing(hub: FakeHub, packed: Parcel) -> None:
+    hub.has("me/kanji", OLD)
+    deliver(hub, packed, revision="next")
+    assert hub.asked == ["branch", "look", "send", "look"]
+    assert hub.repos["me/kanji"]["branches"]["main"] == OLD
+
+
+def test_a_tag_that_stands_elsewhere_is_refused_before_anything_is_sent(hub: FakeHub, packed: Parcel) -> None:
+    hub.has("me/kanji", OLD)
+    hub.repos["me/kanji"]["tags"]["v1"] = hub.head("me/kanji")
+    with pytest.raises(
+        HubError, match=r"the tag 'v1' stands at another commit, \w{12}, already. Nothing was sent; give"
+    ):
+        deliver(hub, packed, tag="v1")
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("kind", ["busy", "server", "network", "no hub", "timeout", "died", "conflict"])
+def test_a_fault_that_passes_is_waited_out_and_said(hub: FakeHub, packed: Parcel, kind: Kind) -> None:
+    hub.faults["send"] = [Fault(kind), Fault(kind, retry_after_s=7)]
+    said: list[str] = []
+    assert deliver(hub, packed, said).status == "pushed"
+    assert len(said) == 2
+    assert "waiting 1 s, then attempt 2 of 6" in said[0]
+    assert "waiting 7 s, as it asks, then attempt 3 of 6" in said[1]
+
+
+@pytest.mark.parametrize("kind", ["network", "timeout", "conflict", "server"])
+def test_a_reply_that_was_lost_is_no_failure_and_no_second_commit(hub: FakeHub, packed: Parcel, kind: Kind) -> None:
+    hub.faults["send"], hub.lost = [Fault(kind)], {"send"}
+    assert deliver(hub, packed).commit == hub.head("me/kanji")
+    assert hub.asked == ["create", "look", "send", "look", "look"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("forbidden", "the token must not do this"),
+        ("too large", "the Hub finds it too large"),
+        ("invalid", "the client refuses it"),
+        ("no xet", "does not know the uploads of hf_xet. So far .*; give --no-xet"),
+    ],
+)
+def test_a_fault_for_good_is_told_at_once_with_how_things_stand(
+    hub: FakeHub, packed: Parcel, kind: Kind, says: str
+) -> None:
+    hub.has("me/kanji", OLD)
+    hub.faults["send"] = [Fault(kind)]
+    with pytest.raises(HubError, match=says) as caught:
+        deliver(hub, packed)
+    assert "So far nothing has changed there" in str(caught.value)
+    assert hub.repos["me/kanji"]["branches"]["main"] == OLD
+
+
+def test_an_end_of_patience_says_whether_anything_arrived(hub: FakeHub, packed: Parcel) -> None:
+    hub.faults["send"] = [Fault("server", "Oops.", 503)] * 6
+    with pytest.raises(
+        HubError, match=r"trouble \(503\): Oops. An empty repository was made, and so far nothing else"
+    ):
+        deliver(hub, packed)
+    assert hub.asked.count("send") == 6
+
+
+def test_when_the_hub_tells_nothing_neither_do_we(hub: FakeHub, packed: Parcel) -> None:
+    hub.has("me/kanji", OLD)
+    hub.faults["send"] = [Fault("forbidden")]
+    hub.faults["look"] = [None, Fault("network"), Fault("network")]
+    with pytest.raises(
+        HubError, match="Whether anything arrived is not known; the same command looks before it sends"
+    ):
+        deliver(hub, packed)
+
+
+class _Meddler(FakeHub):
+    """Somebody else changes the repository just before we send."""
+
+    def call(self, name: str, within_s: float, arguments: Any, report: Report | None = None) -> Any:
+        if name == "send":
+            self.repos["me/kanji"]["branches"]["main"]["other.txt"] = b"meanwhile"
+        return super().call(name, within_s, arguments, report)
+
+
+def test_a_change_of_somebody_else_meanwhile_is_told(packed: Parcel) -> None:
+    hub = _Meddler()
+    hub.has("me/kanji", OLD)
+    hub.faults["send"] = [Fault("conflict", status=412)]
+    with pytest.raises(
+        HubError, match="Somebody else has changed it meanwhile, and nothing of yours arrived; run the"
+    ):
+        deliver(hub, packed)
+    assert hub.asked.count("send") == 1
+
+
+def test_files_that_differ_from_what_was_sent_are_told(hub: FakeHub, packed: Parcel, tmp_path: Path) -> None:
+    (tmp_path / "out" / "data" / "1.parquet").write_bytes(b"two")
+    with pytest.raises(
+        HubError, match=r"holds other files at \w{12} than were sent: data/1.parquet; do not use that"
+    ):
+        deliver(hub, packed)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("create", "Nothing was sent"),
+        ("branch", "Nothing was sent"),
+        ("tag", r"All files stand there as \w{12}, and only the tag is missing"),
+    ],
+)
+def test_a_failure_on_the_way_says_how_far_it_came(hub: FakeHub, packed: Parcel, call: str, says: str) -> None:
+    if call == "branch":
+        hub.has("me/kanji", OLD)
+    hub.faults[call] = [Fault("forbidden")]
+    with pytest.raises(HubError, match=says):
+        deliver(hub, packed, tag="v1", revision="next" if call == "branch" else "main")
+
+
+def test_a_compare_that_fails_says_that_it_was_sent(hub: FakeHub, packed: Parcel) -> None:
+    hub.has("me/kanji", OLD)
+    hub.faults["look"] = [None, Fault("forbidden")]
+    with pytest.raises(HubError, match="It was sent, and could not be compared; the same command does that first"):
+        deliver(hub, packed)
+
+
+@pytest.fixture
+def in_two(tmp_path: Path) -> Callable[[], Parcel]:
+    from kanjiprep.progress import silent
+    from kanjiprep.publishing import parcel
+
+    def make() -> Parcel:
+        parcel_of(tmp_path / "first", {"a.png": b"a"})
+        parcel_of(tmp_path / "last", {"metadata.csv": b"rows"})
+        return parcel.pack(
+            [tmp_path / "first", tmp_path / "last"], lambda path: path.startswith("data/"), "x", silent
+        )
+
+    return make
+
+
+def test_of_two_folders_the_second_takes_what_is_stale_away(hub: FakeHub, in_two: Callable[[], Parcel]) -> None:
+    hub.has("me/kanji", OLD)
+    done = deliver(hub, in_two())
+    assert hub.asked == ["send", "send", "look"]
+    assert (hub.parents, done.removed) == (["", ""], ("data/0.parquet",))
+
+
+def test_a_failure_between_two_folders_says_that_some_files_arrived(
+    hub: FakeHub, in_two: Callable[[], Parcel]
+) -> None:
+    hub.has("me/kanji", OLD)
+    hub.faults["send"] = [None, Fault("forbidden")]
+    with pytest.raises(HubError, match="Some files arrived; what loads from it is as before until the last"):
+        deliver(hub, in_two())
+
+
+def test_sizes_are_of_the_paths_asked_for(packed: Parcel) -> None:
+    assert delivery.sizes(packed, ("README.md",)) == {"README.md": 4}

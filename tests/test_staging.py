@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kanjiprep.errors import HubError
+from kanjiprep.publishing import staging
+
+
+def test_the_folder_is_empty_at_first_and_gone_at_last(tmp_path: Path) -> None:
+    with staging.opened(tmp_path, "a") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").touch()
+        left = folder
+    assert not left.exists()
+    left.mkdir()
+    (left / "of a kill").mkdir()
+    (left / "file").touch()
+    with staging.opened(tmp_path, "a") as folder:
+        assert (folder, list(folder.iterdir())) == (left, [])
+
+
+def test_two_cannot_have_it_and_the_second_leaves_it_to_the_first(tmp_path: Path) -> None:
+    with staging.opened(tmp_path, "a") as folder:
+        (folder / "file").touch()
+        with (
+            pytest.raises(HubError, match="another push of the same to the same is at work"),
+            staging.opened(tmp_path, "a"),
+        ):
+            pass
+        with staging.opened(tmp_path, "b") as other:
+            assert other != folder
+        assert (folder / "file").exists()
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), staging.opened(tmp_path, "a"):
+        raise ValueError("inside")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HubError, match="cannot be written: not a directory; free some space"):
+        staging.opened(tmp_path / "file", "a").__enter__()
+
+
+def test_too_little_space_is_told_before_the_work(tmp_path: Path) -> None:
+    staging.refuse_cramped(tmp_path, 1)
+    with pytest.raises(HubError, match="MB free, and what is to be sent takes 1,000,000,000"):
+        staging.refuse_cramped(tmp_path, 10**15)
+
+
+def test_a_file_is_laid_out_as_a_link_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("a")
+    staging.link(tmp_path / "a", tmp_path / "x" / "b")
+    assert (tmp_path / "a").samefile(tmp_path / "x" / "b")
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    staging.link(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "c").read_text() == "a"
+    with pytest.raises(HubError, match="gone: cannot be written: no such file"):
+        staging.link(tmp_path / "gone", tmp_path / "d")
