@@ -1,0 +1,32 @@
+"""Texts without what they tell of this machine: where somebody keeps files is nobody else's business."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+IN_PLACE: Final = "…"
+"""Stands where a path stood."""
+_END: Final = r"""[^\s'"`,;()\[\]{}<>|]*(?<![.:!?])"""
+_PATH: Final = re.compile(
+    rf"file:{_END}"
+    rf"|(?<![\w./:{IN_PLACE}~])(?:~\w*)?/+(?=[^\s/]){_END}"  # neither "and/or" nor the slashes of an address
+    rf"|(?<=:)/(?![\s/]){_END}"
+    rf"|\b[A-Za-z]:\\{_END}"
+)
+
+
+def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
+    """``text`` with "…" for every absolute path in it.
+
+    Args:
+        text: For people.
+        known: Folders and files of this machine, of which what is inside them remains; they may hold spaces,
+            where a path that is not known ends.
+    """
+    roots = {str(path).rstrip("/") for path in known}
+    for root in sorted((one for one in roots if one.startswith("/")), key=len, reverse=True):
+        text = re.sub(rf"{re.escape(root)}(?![\w.-])", IN_PLACE, text)
+    return _PATH.sub(IN_PLACE, text)
