@@ -1,0 +1,132 @@
+"""Our card and the one that stands already, made one: facts are ours, everything else stays theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kanjiprep.errors import KanjiprepError
+from kanjiprep.publishing import front_matter
+
+BEGIN: Final = "<!-- kanjiprep: begin (what stands between these lines is renewed by kanjiprep) -->"
+END: Final = "<!-- kanjiprep: end -->"
+
+LICENCE: Final = ("license", "license_name", "license_link")
+FACTS: Final = frozenset(
+    {
+        *LICENCE,
+        "base_model",
+        "base_model_relation",
+        "configs",
+        "dataset_info",
+        "instance_prompt",
+        "library_name",
+        "pipeline_tag",
+        "size_categories",
+        "widget",
+    }
+)
+"""Keys that state facts of the files. What is not in our card is not so any more."""
+UNIONS: Final = frozenset(
+    {"annotations_creators", "datasets", "language", "source_datasets", "tags", "task_categories"}
+)
+"""Keys with lists to which everybody may add."""
+
+_MARK = re.compile(r"^[ \t]*<!-- kanjiprep: (begin|end)\b[^\r\n]*", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A card made of two.
+
+    Attributes:
+        text: All of it.
+        notes: What its owner should know of the merging, one phrase each.
+    """
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def marked(body: str) -> str:
+    """``body`` between our two marks, by which it is found again."""
+    harmless = body.replace("<!-- kanjiprep:", "<!- - kanjiprep:").strip()
+    return f"{BEGIN}\n\n{harmless}\n\n{END}\n"
+
+
+def merge(ours: str, theirs: str, kind: type[KanjiprepError], where: str) -> Merged:
+    """The generated card ``ours`` put into the card ``theirs``.
+
+    What stands in ``theirs`` outside our two marks stays as it is. Merging the same card once more changes nothing.
+
+    Args:
+        ours: The generated card, its body ``marked``.
+        theirs: The card that stands already; empty if there is none.
+        kind: What is raised.
+        where: The name of ``theirs`` in messages.
+
+    Raises:
+        KanjiprepError: Of ``kind``, if ``theirs`` has front matter that cannot be read, or marks that are no pair.
+    """
+    our_table, our_body = front_matter.split(ours, "the generated card", kind)
+    their_table, their_body = front_matter.split(theirs, where, kind)
+    table, of_table = _tables(our_table, their_table)
+    first_line = theirs.removesuffix(their_body).count("\n") + 1
+    part = _part(their_body, where, first_line, kind)
+    body, of_body = _bodies(our_body.strip(), their_body, part)
+    return Merged(front_matter.join(table, body), (*of_table, *of_body))
+
+
+def _bodies(ours: str, theirs: str, part: slice | None) -> tuple[str, tuple[str, ...]]:
+    if part is not None:
+        return f"{theirs[: part.start]}{ours}{theirs[part.stop :]}", ()
+    if not theirs.strip():
+        return f"\n{ours}\n", ()
+    gap = "" if theirs.endswith(("\n\n", "\n\r\n")) else "\n" if theirs.endswith("\n") else "\n\n"
+    return f"{theirs}{gap}{ours}\n", ("the text of the card stays, and the generated part stands below it",)
+
+
+def _part(body: str, where: str, first_line: int, kind: type[KanjiprepError]) -> slice | None:
+    """Where our part stands in ``body``, marks included; None if it has none."""
+    marks = list(_MARK.finditer(body))
+    if not marks:
+        return None
+    words = [mark[1] for mark in marks]
+    if words != ["begin", "end"]:
+        wrong = next(
+            (mark for mark, word in zip(marks, ("begin", "end"), strict=False) if mark[1] != word), marks[-1]
+        )
+        line = first_line + body.count("\n", 0, wrong.start())
+        what = f"has the kanjiprep marks {', '.join(words[:6])} where one begin and one end belong"
+        raise kind(what, f"{where}:{line}", "take out those that are too many, or all of them")
+    return slice(marks[0].start(), marks[1].end())
+
+
+def _tables(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    facts = FACTS if "license" in ours else FACTS.difference(LICENCE)
+    gone = [key for key in theirs if key in facts and key not in ours]
+    keys = [*(key for key in theirs if key not in gone), *(key for key in ours if key not in theirs)]
+    table = {key: _merged(key, ours, theirs) for key in keys}
+    notes = [f"{key} was taken out of the card: it no longer holds" for key in gone if key not in LICENCE]
+    before, now = (one.get("license_name") or one.get("license") for one in (theirs, ours))
+    if now and before not in (None, now):
+        notes.append(f"the card said license: {str(before)[:60]}; it says {now} now, as the files are")
+    return table, tuple(notes)
+
+
+def _merged(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Any:
+    if key not in ours:
+        return theirs[key]
+    if key in FACTS or theirs.get(key) is None:
+        return ours[key]
+    return _union(theirs[key], ours[key]) if key in UNIONS else theirs[key]
+
+
+def _union(theirs: Any, ours: Any) -> Any:
+    if isinstance(theirs, dict):
+        return theirs
+    first = theirs if isinstance(theirs, list) else [theirs]
+    missing = [one for one in ours if one not in first]
+    return [*first, *missing] if missing else theirs
