@@ -12,6 +12,7 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
+from kanjiprep.cli.publishing import publish, push
 from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
 from kanjiprep.cli.watching import monitor, stop
@@ -61,7 +62,19 @@ def door() -> None:
     """
 
 
-for _command in (build, check, plan, rehearse, launch_simpletuner, monitor, stop, presets, setup_trainer):
+for _command in (
+    build,
+    check,
+    push,
+    plan,
+    rehearse,
+    launch_simpletuner,
+    monitor,
+    stop,
+    publish,
+    presets,
+    setup_trainer,
+):
     door.add_command(_command)
 
 

@@ -75,7 +75,7 @@ Examples:
 @_JSON
 def launch_simpletuner(
     preset: str,
-    dataset: Path,
+    dataset: str,
     settings: tuple[str, ...],
     name: str | None,
     guard: str | None,
@@ -230,7 +230,7 @@ Examples:
 @_TRAINER
 @_JSON
 def rehearse(
-    preset: str, dataset: Path, settings: tuple[str, ...], name: str | None, trainer: str | None, as_json: bool
+    preset: str, dataset: str, settings: tuple[str, ...], name: str | None, trainer: str | None, as_json: bool
 ) -> int:
     """See that a run of PRESET would start: in small, through the real trainer, on this CPU.
 

@@ -38,10 +38,10 @@ def run_options(command: Command) -> Command:
         ),
         click.option(
             "--dataset",
-            type=click.Path(path_type=Path),
-            default=Path("dataset"),
+            default="dataset",
             show_default=True,
-            help="Folder that kanjiprep build made.",
+            metavar="PATH|REPO_ID[@REV]",
+            help="Folder that kanjiprep build made, or what kanjiprep push sent to the Hub.",
         ),
         click.argument("preset"),
     ):
@@ -100,7 +100,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def plan(
     preset: str,
-    dataset: Path,
+    dataset: str,
     settings: tuple[str, ...],
     samples: int | None,
     gpu: str | None,
@@ -138,11 +138,11 @@ def plan(
     return UsageError.exit_code if planning.refusing(made.findings) else 0
 
 
-def launch_line(preset: str, dataset: Path, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
+def launch_line(preset: str, dataset: str, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
     """The command that launches that very run."""
     wanted = settings if gpu is None else (*settings, f"machine.gpu={gpu}")
     options = [word for setting in wanted for word in ("--set", setting)]
-    options += ["--dataset", str(dataset)] if dataset != Path("dataset") else []
+    options += ["--dataset", dataset] if dataset != "dataset" else []
     options += [] if name is None else ["--name", name]
     return shlex.join(["kanjiprep", "launch-simpletuner", preset, *options])
 
@@ -213,10 +213,12 @@ def setup_trainer(where: Path | None, accelerator: Any, dry_run: bool, as_json: 
         talk.say("Next: kanjiprep rehearse PRESET")
 
 
-def read_dataset(folder: Path, quiet: bool) -> Dataset:
-    """The dataset in ``folder``, with progress."""
+def read_dataset(dataset: str, quiet: bool) -> Dataset:
+    """The dataset in a folder, or of the Hub, with progress."""
+    from kanjiprep.cli import publishing
     from kanjiprep.training import pictures
 
+    folder = publishing.folder_of(dataset, quiet)
     with talk.progress(quiet=quiet) as progress:
         return pictures.read(folder, progress)
 

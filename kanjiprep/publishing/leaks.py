@@ -64,6 +64,22 @@ def find(folder: Path, files: Iterable[str], secrets: Mapping[str, str], paths: 
         yield from (Leak(name, what) for what in found)
 
 
+def refuse_in(folder: Path, environ: Mapping[str, str], private: Iterable[Path], but: str = "") -> None:
+    """Refuse to send a folder with a secret in one of its files.
+
+    Args:
+        folder: With all that is in it.
+        environ: Whose secrets are looked for beside what looks like one.
+        private: Folders of this machine that nobody else needs to know.
+        but: A file that is not sent.
+
+    Raises:
+        DatasetError: Naming the first places, and no secret.
+    """
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    refuse(find(folder, [name for name in names if name != but], secrets_of(environ), private), folder)
+
+
 def refuse(leaks: Iterable[Leak], where: Path) -> None:
     """Refuse to send anything that holds a leak.
 

@@ -174,8 +174,7 @@ def plan(
     workload = machines.workload_of(spec)
     drawing, samples = drawing_of(spec, made), len(dataset.pictures)
     space = disk.disk(workload, samples, made, spec.machine.sharding)
-    written = scale(space.checkpoint.total, made.checkpoints, "bytes")
-    length = Length(workload, steps.total, samples, drawing, written)
+    length = Length(workload, steps.total, samples, drawing, scale(space.checkpoint.total, made.checkpoints, "bytes"))
     costs = costs_of(spec, length, space, market, spec.machine.gpu if gpu is None else gpu)
     model = models.model_of(workload.family, workload.flavour)
     return Plan(

@@ -1,0 +1,229 @@
+"""``push`` and ``publish``: onto the Hub, and what ``--dataset`` takes from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kanjiprep.cli import talk
+
+if TYPE_CHECKING:
+    from kanjiprep.publishing.publish import Published
+    from kanjiprep.publishing.push import Pushed
+
+_SHOWN = 12
+
+
+def hub_options(command: Any) -> Any:
+    """The options that say where to, and with how much patience."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+        click.option("--no-xet", is_flag=True, help="Send over plain HTTP, for a Hub that does not know hf_xet."),
+        click.option(
+            "--deadline-s",
+            type=click.FloatRange(1, 86_400),
+            default=1800,
+            show_default=True,
+            help="Give up after so many seconds of sending and waiting.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing."),
+        click.option("--tag", default="", metavar="NAME", help="Put this tag on the commit, at the very last."),
+        click.option(
+            "--revision", default="main", show_default=True, metavar="BRANCH", help="The branch to send to."
+        ),
+        click.option("--private", is_flag=True, help="Make the repository private, if it is to be made."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="Push a dataset to the Hub.",
+    epilog="""\b
+Examples:
+  kanjiprep push dataset/ me/kanji
+  kanjiprep push dataset/ me/kanji --private --tag v1.0
+  kanjiprep push dataset/ me/kanji --dry-run --json""",
+)
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("repo_id")
+@click.option(
+    "--layout",
+    type=click.Choice(["parquet", "files"]),
+    default="parquet",
+    show_default=True,
+    help="Tables with the pictures inside, or every picture as a file.",
+)
+@click.option("--force", is_flag=True, help="Push though kanjiprep check finds it unfit to train on.")
+@hub_options
+def push(
+    dataset: Path,
+    repo_id: str,
+    layout: Any,
+    force: bool,
+    private: bool,
+    revision: str,
+    tag: str,
+    dry_run: bool,
+    deadline_s: float,
+    no_xet: bool,
+    as_json: bool,
+) -> None:
+    """Push DATASET to the Hub's dataset repository REPO_ID, as NAMESPACE/NAME.
+
+    Checks it, packs pictures and captions into Parquet files with a dataset card, sends all of it in one
+    commit and compares what arrived, byte for byte. An existing card keeps what others wrote into it. The
+    same push again changes nothing. The receipt, push.json in DATASET, names the commit for
+    kanjiprep launch-simpletuner --dataset REPO_ID@REV. With --layout files the pictures are sent in several
+    commits, and their captions in the last.
+
+    The token is that of HF_TOKEN or of hf auth login. Exit code 5 means that it is not on the Hub as it is
+    here; the message says how things stand there.
+    """
+    from kanjiprep.dataset import workers as pool
+    from kanjiprep.publishing import push as pushing
+    from kanjiprep.publishing.destination import Wish
+    from kanjiprep.publishing.hub import patience
+    from kanjiprep.publishing.hub.courier import Courier
+
+    wish = Wish(repo_id, "dataset", revision, tag, private)
+    request = pushing.PushRequest(
+        dataset, wish, layout, force, dry_run, pool.available(), _cache("push"), dict(os.environ)
+    )
+    with talk.progress(quiet=as_json) as progress, Courier(os.environ, use_xet=not no_xet) as courier:
+        pushed = pushing.push(request, courier, patience.within(deadline_s, _say(as_json), progress))
+    if as_json:
+        talk.print_json({**dataclasses.asdict(pushed), "pinned": pushed.pinned})
+    else:
+        _tell(pushed)
+
+
+@click.command(
+    short_help="Publish the LoRA of a run on the Hub.",
+    epilog="""\b
+Examples:
+  kanjiprep publish runs/sd35-large-lora me/kanji-lora
+  kanjiprep publish sd35-large-lora me/kanji-lora --checkpoint 14400 --private
+  kanjiprep publish sd35-large-lora me/kanji-lora --dry-run""",
+)
+@click.argument("run")
+@click.argument("repo_id")
+@click.option(
+    "--checkpoint", metavar="N|best|last", help="Which one.  [default: the best if the run is scored, else the last]"
+)
+@hub_options
+def publish(
+    run: str,
+    repo_id: str,
+    checkpoint: str | None,
+    private: bool,
+    revision: str,
+    tag: str,
+    dry_run: bool,
+    deadline_s: float,
+    no_xet: bool,
+    as_json: bool,
+) -> None:
+    """Publish the LoRA of RUN in the Hub's model repository REPO_ID, as NAMESPACE/NAME.
+
+    The adapter is inspected first: one that is not finite, does nothing or is no LoRA is refused; a prefix or
+    a strength that diffusers and ComfyUI would read in two ways is mended in the copy, and said. With it go a
+    model card, the validation pictures of that checkpoint, and the report and workflows of the run if it has
+    any. All of it is sent in one commit and compared, byte for byte. RUN is only read.
+
+    Exit code 5 means that it is not on the Hub as it is here, 6 that the run has nothing fit to be published.
+    """
+    from kanjiprep.publishing import publish as publishing
+    from kanjiprep.publishing.destination import Wish
+    from kanjiprep.publishing.hub import patience
+    from kanjiprep.publishing.hub.courier import Courier
+    from kanjiprep.training.running import files
+
+    wish = Wish(repo_id, "model", revision, tag, private)
+    request = publishing.PublishRequest(files.find(run), checkpoint, wish, dry_run, _cache("push"), dict(os.environ))
+    with talk.progress(quiet=as_json) as progress, Courier(os.environ, use_xet=not no_xet) as courier:
+        published = publishing.publish(request, courier, patience.within(deadline_s, _say(as_json), progress))
+    if as_json:
+        talk.print_json(published)
+    else:
+        _tell_published(published)
+
+
+def _tell_published(published: Published) -> None:
+    for warning in published.warnings:
+        talk.say(f"warning: {warning}")
+    for note in (*published.repairs, *published.notes):
+        talk.say(f"note: {note}")
+    rank = "several ranks" if published.rank is None else f"rank {published.rank}"
+    talk.say(f"adapter: step {published.step:,} ({published.how}), {rank}, {published.key_style} keys")
+    _tell_where(published, "model")
+    if published.status != "dry run":
+        talk.say(f"Look at it: {published.url}")
+        pinned = f", revision={published.tag!r}" if published.tag else ""
+        talk.say(f"Next: pipeline.load_lora_weights({published.repo_id!r}{pinned})")
+
+
+def _say(quiet: bool) -> Any:
+    return (lambda line: None) if quiet else talk.say  # noqa: ARG005
+
+
+def _cache(name: str) -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("kanjiprep") / name
+
+
+def _tell(pushed: Pushed) -> None:
+    for note in pushed.notes:
+        talk.say(f"note: {note}")
+    _tell_where(pushed, "dataset")
+    if pushed.status != "dry run":
+        talk.say(f"receipt: {pushed.receipt}")
+        talk.say(f"Look at it: {pushed.url}")
+        talk.say(f"Next: kanjiprep plan sd35-large-lora --dataset {pushed.pinned}")
+
+
+def _tell_where(done: Pushed | Published, kind: str) -> None:
+    """What was sent, or would be, and where to."""
+    seen = "private" if done.private else "public"
+    made = "" if not done.created else ", to be made" if done.status == "dry run" else ", made for it"
+    talk.say(f"{done.repo_id}: a {seen} {kind}{made}, as {done.who}")
+    files = f"{len(done.sent):,} files, {sum(done.sent.values()) / 1e6:,.1f} MB"
+    if done.status == "unchanged":
+        talk.say(f"unchanged: all files stand there already, as {done.commit[:12]}")
+    elif done.status == "pushed":
+        talk.say(f"sent: {files}, as {done.commit[:12]}, every file compared")
+    else:
+        for path, size in list(done.sent.items())[:_SHOWN]:
+            click.echo(f"{size:>12,}  {path}")
+        if len(done.sent) > _SHOWN:
+            click.echo(f"{'':12}  and {len(done.sent) - _SHOWN:,} more files")
+        for path in done.removed[:_SHOWN]:
+            click.echo(f"{'goes':>12}  {path}")
+        how = "in one commit" if done.in_one_commit else "in several commits, the captions in the last"
+        talk.say(f"would send {files}, {how}, with {done.requests} requests")
+
+
+def folder_of(dataset: str, quiet: bool) -> Path:
+    """The folder of a dataset given as a path or as ``REPO_ID[@REV]``, fetched from the Hub if need be."""
+    from kanjiprep.publishing import hub_dataset
+
+    wanted = hub_dataset.parse(dataset)
+    if wanted is None:
+        return Path(dataset)
+    import platformdirs
+
+    from kanjiprep.publishing.hub import patience
+    from kanjiprep.publishing.hub.courier import Courier
+
+    store = platformdirs.user_data_path("kanjiprep") / "datasets"
+    with talk.progress(quiet=quiet) as progress, Courier(os.environ) as courier:
+        waiting = patience.within(patience.DEADLINE_S, _say(quiet), progress)
+        folder = hub_dataset.fetch(courier, waiting, wanted, store)
+    if not quiet:
+        talk.say(f"dataset: {folder}")
+    return folder

@@ -1,0 +1,132 @@
+"""An adapter laid out as it is to stand on the Hub: weights, card, pictures, and what the run has besides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kanjiprep.errors import HubError, os_reason
+from kanjiprep.publishing import (
+    choice,
+    extras,
+    front_matter,
+    licences,
+    lora,
+    lora_repair,
+    merging,
+    model_card,
+    model_mapping,
+    run_facts,
+    run_source,
+    scores,
+    staging,
+    widgets,
+)
+from kanjiprep.publishing.choice import Chosen
+from kanjiprep.publishing.destination import CARD, Destination
+from kanjiprep.publishing.facts import RunFacts
+from kanjiprep.publishing.lora import Lora
+from kanjiprep.publishing.scores import Scores
+from kanjiprep.training.running.attempts import WEIGHTS
+from kanjiprep.training.running.run_state import RunState
+
+NOTICE: Final = "NOTICE"
+_EARLIER: Final = re.compile(r"report/(?:report\.html|strip\.png|grid\.png|scores\.csv)|comfyui/[^/]+\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkpoint of a run, chosen.
+
+    Attributes:
+        run: Its folder.
+        state: How far it is.
+        scores: Of its checkpoints; None if there are none.
+        chosen: The checkpoint.
+        facts: Of its training.
+    """
+
+    run: Path
+    state: RunState
+    scores: Scores | None
+    chosen: Chosen
+    facts: RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be sent.
+
+    Attributes:
+        lora: The adapter, as it is sent.
+        repairs: What was changed in the copy.
+        is_stale: Whether a path of the repository is of an earlier publication, and to go unless it is sent again.
+        notes: What a user should know.
+    """
+
+    lora: Lora
+    repairs: tuple[str, ...]
+    is_stale: Callable[[str], bool]
+    notes: tuple[str, ...]
+
+
+def choose(run: Path, wanted: str | None) -> Source:
+    """The checkpoint that is ``wanted`` of ``run``, with all that is known of it.
+
+    Raises:
+        TrainerError: If there is none, or the run cannot be read.
+        UsageError: If it is a full fine-tune, or ``wanted`` is no step, ``best`` or ``last``.
+    """
+    state, found = run_source.state(run), scores.read(run)
+    chosen = choice.choose(run, state, wanted, found)
+    return Source(run, state, found, chosen, run_facts.read(run, state, chosen))
+
+
+def lay_out(source: Source, there: Destination, out: Path) -> Prepared:
+    """The adapter laid out in the folder ``out``, which is made.
+
+    Raises:
+        TrainerError: If the adapter is not fit to be published, or a file of the run cannot be read.
+        HubError: If the card there cannot be merged, or ``out`` cannot be written.
+    """
+    out.mkdir(parents=True)
+    alpha = source.facts.adapter.alpha
+    repairs = lora_repair.repair(source.chosen.weights, out / WEIGHTS, alpha)
+    inspected = lora.inspect(out / WEIGHTS)
+    gallery = widgets.write(source.run, source.state, source.chosen, out)
+    beside = extras.extras(source.run)
+    for path, name in beside:
+        staging.link(path, out / name)
+    file = model_mapping.adapter_of(inspected, source.facts.adapter, repairs)
+    names = [name for _, name in beside]
+    facts = model_mapping.model_facts_of(there.wish, source.facts, source.chosen, source.scores, file, gallery, names)
+    theirs = there.card or ""
+    merged = merging.merge(model_card.model_card(facts), theirs, HubError, f"README.md of {there.wish.repo_id}")
+    licence = licences.of_base(facts.base.repo)
+    notice = licences.notice_file(licence, facts.base.name) if licence else ""
+    _write(out, {CARD: merged.text, **({NOTICE: notice} if notice else {})})
+    return Prepared(inspected, repairs, earlier(theirs), (*gallery.notes, *merged.notes))
+
+
+def _write(out: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        try:
+            (out / name).write_text(text, "utf-8")
+        except OSError as error:
+            raise HubError(f"cannot be written: {os_reason(error)}", str(out / name), "free some space") from error
+
+
+def earlier(card: str) -> Callable[[str], bool]:
+    """Whether a path is what the publication whose ``card`` stands there put beside it.
+
+    Pictures are told by the card's own gallery: others in the same folder are not ours to remove.
+    """
+    table, _ = front_matter.split(card, CARD, HubError)
+    entries: Any = table.get("widget")
+    shown = [one.get("output") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    pictures = frozenset(str(one.get("url")) for one in shown if isinstance(one, dict))
+    is_ours = merging.BEGIN in card
+    return lambda path: is_ours and (path in pictures or path == NOTICE or _EARLIER.fullmatch(path) is not None)

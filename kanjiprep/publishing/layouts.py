@@ -1,0 +1,157 @@
+"""A dataset laid out as it is to stand on the Hub: tables with the pictures inside, or the files as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from kanjiprep import metadata
+from kanjiprep.dataset import characters, folder
+from kanjiprep.dataset.card import Example
+from kanjiprep.dataset.check import Checked
+from kanjiprep.errors import DatasetError, HubError, KanjiprepError, os_reason
+from kanjiprep.progress import Progress
+from kanjiprep.publishing import dataset_card, merging, shards, staging
+from kanjiprep.publishing.dataset_card import DatasetFacts, Info
+from kanjiprep.publishing.destination import Destination
+
+Layout = Literal["parquet", "files"]
+
+SAMPLES: Final = "samples"
+_BESIDE: Final = (folder.CERTIFICATE, folder.SUMS, folder.SKIPPED)
+_EARLIER: Final = re.compile(
+    r"data/train-\d+-of-\d+\.parquet|samples/(?:[0-9a-f]{5}|\d)\.\w+|[^/]+_kanji_[0-9a-f]{5}\.png"
+)
+_MOST_ENTRIES: Final = 10_000
+"""Of a folder. Source: https://huggingface.co/docs/hub/storage-limits."""
+_SLACK_BYTES: Final = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """What is to be sent.
+
+    Attributes:
+        folders: Each sent after the one before.
+        is_stale: Whether a path of the repository is of an earlier push, and to go unless it is sent again.
+        notes: What became of an existing card.
+    """
+
+    folders: tuple[Path, ...]
+    is_stale: Callable[[str], bool]
+    notes: tuple[str, ...]
+
+
+def needed_bytes(checked: Checked) -> int:
+    """What laying out takes on the disk, at most."""
+    return checked.statistics.picture_bytes * 11 // 10 + _SLACK_BYTES
+
+
+def lay_out(checked: Checked, there: Destination, layout: Layout, out: Path, progress: Progress) -> LaidOut:
+    """The dataset laid out in folders inside ``out``.
+
+    Args:
+        checked: The dataset, judged.
+        there: Where it is to go; its card is merged with ours.
+        layout: Which.
+        out: A folder that is made.
+        progress: Hears pictures.
+
+    Raises:
+        DatasetError: If the dataset cannot be read, or is too large for the layout.
+        HubError: If the card there cannot be merged, or ``out`` cannot be written.
+    """
+    at = checked.folder
+    rows = metadata.read_rows(at / metadata.NAME)
+    if layout == "parquet":
+        made = shards.write(at, out, progress)
+        info: Info | None = Info(tuple(shards.features()), made.rows, made.table_bytes, made.file_bytes)
+        last, shown = out, _samples(at, rows, out)
+    else:
+        last, info, shown = out / "last", None, _spread(at, rows)
+        _link_pictures(at, rows, out / "first")
+    beside = [name for name in _BESIDE if (at / name).is_file()]
+    tables = [] if layout == "parquet" else [metadata.NAME, characters.NAME]
+    for name in (*beside, *(name for name in tables if (at / name).is_file())):
+        staging.link(at / name, last / name)
+    facts = DatasetFacts(
+        repo_id=there.wish.repo_id,
+        layout=layout,
+        statistics=checked.statistics,
+        certificate=folder.read_certificate(at),
+        info=info,
+        examples=shown,
+        beside=tuple(beside),
+    )
+    merged = card(facts, there.card, at)
+    (last / folder.CARD).write_text(merged.text, "utf-8")
+    folders = (out,) if layout == "parquet" else (out / "first", last)
+    return LaidOut(folders, is_earlier, merged.notes)
+
+
+def card(facts: DatasetFacts, theirs: str | None, at: Path) -> merging.Merged:
+    """Our card, merged with the one on the Hub, or else with what somebody wrote into the folder's own.
+
+    Raises:
+        HubError: If the one on the Hub cannot be merged.
+        DatasetError: If the folder's own cannot be.
+    """
+    kind: type[KanjiprepError] = HubError
+    where = f"README.md of {facts.repo_id}"
+    if theirs is None:
+        theirs, kind, where = _own(at, is_built=facts.certificate is not None), DatasetError, str(at / folder.CARD)
+    return merging.merge(dataset_card.hub_card(facts), theirs, kind, where)
+
+
+def _own(at: Path, is_built: bool) -> str:
+    """The folder's card, if it can hold a word of its owner: one without our marks was written by a build."""
+    path = at / folder.CARD
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
+    return text if not is_built or merging.BEGIN in text else ""
+
+
+def is_earlier(path: str) -> bool:
+    """Whether ``path`` of a repository is what an earlier push of ours put there."""
+    return path in (*_BESIDE, metadata.NAME, characters.NAME) or _EARLIER.fullmatch(path) is not None
+
+
+def _spread(at: Path, rows: Iterable[tuple[str, str]]) -> tuple[Example, ...]:
+    """Samples evenly spread over the dataset."""
+    known = [(name, text) for name, text in rows if (at / name).is_file()]
+    step = max(1, len(known) // dataset_card.MOST_EXAMPLES)
+    chosen = known[::step][: dataset_card.MOST_EXAMPLES]
+    about = characters.read(at, [name for name, _ in chosen])
+    return tuple(Example(one.character or name, name, text) for one, (name, text) in zip(about, chosen, strict=True))
+
+
+def _samples(at: Path, rows: Iterable[tuple[str, str]], out: Path) -> tuple[Example, ...]:
+    """The samples as files of their own, under names that every system takes."""
+    found = []
+    for number, example in enumerate(_spread(at, rows)):
+        is_literal = len(example.literal) == 1
+        name = f"{ord(example.literal):05x}" if is_literal else f"{number}"
+        path = f"{SAMPLES}/{name}{Path(example.file_name).suffix.lower()}"
+        staging.link(at / example.file_name, out / path)
+        found.append(Example(example.literal, path, example.caption))
+    return tuple(found)
+
+
+def _link_pictures(at: Path, rows: Iterable[tuple[str, str]], out: Path) -> None:
+    names = [name for name, _ in rows]
+    if len(names) > _MOST_ENTRIES - 100:
+        what = f"has {len(names):,} pictures, and the Hub takes {_MOST_ENTRIES:,} files in a folder"
+        raise DatasetError(what, str(at), "push it with --layout parquet")
+    for name in names:
+        if Path(name).name != name or not (at / name).is_file():
+            raise DatasetError(f"{name!r} is no picture beside it", str(at / metadata.NAME), "run kanjiprep check")
+        staging.link(at / name, out / name)
