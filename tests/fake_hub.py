@@ -26,6 +26,8 @@ ME: dict[str, Any] = {
 class FakeHub:
     """Answers as ``child`` does. ``faults`` are met in order, by the name of the call; None lets one pass."""
 
+    endpoint = "https://hub.test"
+
     def __init__(self, identity: Mapping[str, Any] = ME) -> None:
         self.identity = dict(identity)
         self.repos: dict[str, dict[str, Any]] = {}

@@ -88,7 +88,7 @@ def test_what_was_to_be_private_does_not_become_public(tmp_path: Path) -> None:
         (
             "identity",
             Fault("no token"),
-            "the Hub: there is no token. Nothing was sent; make one .* run hf auth login",
+            "https://hub.test: there is no token. Nothing was sent; make one .* run hf auth login",
         ),
         (
             "look",

@@ -17,8 +17,9 @@ from kanjiprep.publishing.hub.words import told
 RepoType = Literal["dataset", "model"]
 MAIN: Final = "main"
 CARD: Final = "README.md"
+_FIRST_ATTEMPTS: Final = 3
+"""Of the first call of all: who is offline should hear it soon."""
 _WRITES: Final = ("write", "admin", "contributor")
-_ENDPOINT: Final = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,11 @@ def remote_of(found: Mapping[str, Any]) -> Remote:
 
 def _identify(hub: Hub, patience: Patience) -> Identity:
     try:
-        found = waiting.ask(hub, patience, "identity")
+        found = waiting.insist(
+            patience, lambda within_s: hub.call("identity", min(patience.call_s, within_s), {}), _FIRST_ATTEMPTS
+        )
     except HubFault as error:
-        raise told(error.fault, "the Hub", _ENDPOINT, "Nothing was sent") from error
+        raise told(error.fault, hub.endpoint, hub.endpoint, "Nothing was sent") from error
     scopes = {name: tuple(granted) for name, granted in found.pop("scopes").items()}
     return Identity(**found, scopes=scopes)
 

@@ -67,7 +67,7 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
         whole = scratch / folder.name
         _download(hub, patience, wanted, remote, files, scratch / "files")
         restore.restore(scratch / "files", whole, patience.progress)
-        receipt.write(whole, _receipt(wanted, remote, whole))
+        receipt.write(whole, _receipt(hub.endpoint, wanted, remote, whole))
         _put(whole, folder)
     return folder
 
@@ -94,7 +94,7 @@ def _look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:
         at: dict[str, Any] = {"repo_id": wanted.repo_id, "repo_type": "dataset", "revision": wanted.revision}
         remote = destination.remote_of(waiting.ask(hub, patience, "look", **at, refs=False))
     except HubFault as error:
-        raise _told(error, wanted) from error
+        raise _told(error, hub, wanted) from error
     if not remote.exists:
         what = "is neither a folder here nor a dataset on the Hub that the token may see"
         raise HubError(what, wanted.repo_id, "check the name, or run hf auth login")
@@ -103,8 +103,8 @@ def _look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:
     return remote
 
 
-def _told(error: HubFault, wanted: Wanted) -> HubError:
-    return told(error.fault, f"{wanted.repo_id} (no folder here)", "https://huggingface.co")
+def _told(error: HubFault, hub: Hub, wanted: Wanted) -> HubError:
+    return told(error.fault, f"{wanted.repo_id} (no folder here)", hub.endpoint)
 
 
 def _select(remote: Remote, wanted: Wanted) -> Mapping[str, RemoteFile]:
@@ -142,7 +142,7 @@ def _download(
             patience, lambda within_s: hub.call("download", min(patience.silence_s, within_s), arguments, report)
         )
     except HubFault as error:
-        raise _told(error, wanted) from error
+        raise _told(error, hub, wanted) from error
     for path, one in files.items():
         if not (scratch / path).is_file() or not parcel.sent(scratch / path).is_at(one):
             raise HubError(
@@ -169,9 +169,9 @@ def _scratch(folder: Path, needed: int) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _receipt(wanted: Wanted, remote: Remote, folder: Path) -> Receipt:
+def _receipt(endpoint: str, wanted: Wanted, remote: Remote, folder: Path) -> Receipt:
     return Receipt(
-        endpoint="",
+        endpoint=endpoint,
         repo_id=wanted.repo_id,
         commit=remote.head,
         revision=wanted.revision,

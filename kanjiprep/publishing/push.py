@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from kanjiprep import __version__, receipt
+from kanjiprep import __version__, metadata, receipt
 from kanjiprep.dataset import check as checking
 from kanjiprep.dataset.check import Checked
 from kanjiprep.errors import DatasetError
@@ -120,6 +120,9 @@ def push(request: PushRequest, hub: Hub, patience: Patience) -> Pushed:
         UsageError: If the path cannot be followed.
     """
     at = resolved(request.dataset)
+    metadata.read_rows(at / metadata.NAME)  # what is no dataset is told before the Hub is asked
+    if not request.dry_run:
+        _refuse_without_receipt(at)
     with staging.opened(request.cache, f"{at} {request.wish.repo_id}") as scratch:
         there = destination.find(hub, patience, request.wish, scratch / "card")
         job = _prepare(request, at, there, scratch, patience)
@@ -132,8 +135,6 @@ def push(request: PushRequest, hub: Hub, patience: Patience) -> Pushed:
 
 
 def _prepare(request: PushRequest, at: Path, there: Destination, scratch: Path, patience: Patience) -> _Job:
-    if not request.dry_run:
-        _refuse_without_receipt(at)
     checked = checking.judge(at, request.workers, patience.progress)
     _refuse_unfit(checked, request.force)
     staging.refuse_cramped(scratch, layouts.needed_bytes(checked))
@@ -146,7 +147,7 @@ def _prepare(request: PushRequest, at: Path, there: Destination, scratch: Path, 
 
 
 def _refuse_without_receipt(folder: Path) -> None:
-    if folder.is_dir() and not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK):
         what = "must not be written, and the receipt of the push goes there"
         raise DatasetError(what, str(folder), "change its permissions, or push a copy")
 

@@ -22,6 +22,7 @@ from kanjiprep.publishing.hub.fault import Fault
 Report = Callable[[int, int], None]
 """Hears bytes that are done, and bytes in all."""
 
+ENDPOINT: Final = "https://huggingface.co"
 _ENDED: Final = {"ended": True}
 _DEFAULTS: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -47,6 +48,10 @@ class HubFault(Exception):
 class Hub(Protocol):
     """Somebody who asks the Hub."""
 
+    @property
+    def endpoint(self) -> str:
+        """The address that is asked."""
+
     def call(self, name: str, within_s: float, arguments: Mapping[str, Any], report: Report | None = None) -> Any:
         """The answer to one of ``child.CALLS``.
 
@@ -71,6 +76,11 @@ class Courier:
         self._process: subprocess.Popen[str] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._lines: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+
+    @property
+    def endpoint(self) -> str:
+        """The address that is asked."""
+        return self._environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
 
     def __enter__(self) -> Self:
         return self

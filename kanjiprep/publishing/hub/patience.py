@@ -19,6 +19,7 @@ _CALL_S: Final = 60.0
 """The Hub itself gives up on a commit after 60 s."""
 _SILENCE_S: Final = 180.0
 _WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+ATTEMPTS: Final = len(_WAITS_S) + 1
 _TICK_S: Final = 1.0
 _LEAST_S: Final = 0.1
 
@@ -70,12 +71,13 @@ def ask(hub: Hub, patience: Patience, call: str, **arguments: Any) -> Any:
     return insist(patience, lambda within_s: hub.call(call, min(patience.call_s, within_s), arguments))
 
 
-def insist(patience: Patience, attempt: Callable[[float], T]) -> T:
+def insist(patience: Patience, attempt: Callable[[float], T], most: int = ATTEMPTS) -> T:
     """What ``attempt`` gives, repeated with waits while its faults pass.
 
     Args:
         patience: Until when.
         attempt: Gets the seconds that are left.
+        most: How often, at most.
 
     Raises:
         HubFault: As ``ask``.
@@ -87,16 +89,16 @@ def insist(patience: Patience, attempt: Callable[[float], T]) -> T:
         except HubFault as error:
             asked = error.fault.retry_after_s
             pause_s = asked if asked is not None else _WAITS_S[min(number, len(_WAITS_S)) - 1]
-            if not error.fault.is_passing or number > len(_WAITS_S) or pause_s >= patience.left_s():
+            if not error.fault.is_passing or number >= most or pause_s >= patience.left_s():
                 raise
             number += 1
-            _wait(patience, error.fault, pause_s, number)
+            _wait(patience, error.fault, pause_s, f"attempt {number} of {most}")
 
 
-def _wait(patience: Patience, fault: Fault, pause_s: float, number: int) -> None:
+def _wait(patience: Patience, fault: Fault, pause_s: float, then: str) -> None:
     why = short(fault)
     asked = ", as it asks" if fault.retry_after_s is not None else ""
-    patience.say(f"{why}; waiting {pause_s:.0f} s{asked}, then attempt {number} of {len(_WAITS_S) + 1}")
+    patience.say(f"{why}; waiting {pause_s:.0f} s{asked}, then {then}")
     end = patience.clock() + pause_s
     while (left_s := end - patience.clock()) > 0:
         patience.sleep(min(_TICK_S, left_s))
