@@ -10,7 +10,9 @@ dataset:         ## Build the whole published dataset from the real sources
 	$(BIN)/kanjiprep build
 
 test: lint       ## Every check and test, and that every raise was reached
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	$(BIN)/coverage combine -q
 	$(BIN)/python -m tests.raises
 
 test-fast:       ## The unit tests alone

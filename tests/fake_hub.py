@@ -36,7 +36,14 @@ class FakeHub:
         self.asked: list[str] = []
         self.parents: list[str] = []
 
-    def call(self, name: str, within_s: float, arguments: Mapping[str, Any], report: Report | None = None) -> Any:
+    def call(
+        self,
+        name: str,
+        within_s: float,
+        arguments: Mapping[str, Any],
+        report: Report | None = None,
+        in_all_s: float = 0,
+    ) -> Any:
         self.asked.append(name)
         waiting = self.faults.get(name, [])
         fault = waiting.pop(0) if waiting else None
@@ -103,6 +110,9 @@ class FakeHub:
 
     def _tag(self, repo_id: str, repo_type: str, tag: str, commit: str) -> None:
         self.repos[repo_id]["tags"][tag] = commit
+
+    def _tags(self, repo_id: str, repo_type: str) -> Any:
+        return dict(self.repos[repo_id]["tags"])
 
     def _download(self, repo_id: str, commit: str, folder: str, files: list[str] | None, total: int) -> None:
         branches = self.repos[repo_id]["branches"]

@@ -57,7 +57,7 @@ def test_a_plan_is_one_json_document(run: Run) -> None:
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert set(document) == {
-        "preset", "title", "own_templates", "dataset", "digest", "buckets", "steps", "differences", "rates",
+        "preset", "title", "own_templates", "dataset", "digest", "hub", "buckets", "steps", "differences", "rates",
         "pictures", "model", "model_parameters", "trained_parameters", "costs", "findings",
     }  # fmt: skip
     assert (document["steps"]["total"], document["steps"]["textbook"]) == (32_070, 32_065)

@@ -10,7 +10,6 @@ from kanjiprep.errors import HubError
 from kanjiprep.publishing import delivery, destination
 from kanjiprep.publishing.delivery import Delivered
 from kanjiprep.publishing.destination import Wish
-from kanjiprep.publishing.hub.courier import Report
 from kanjiprep.publishing.hub.fault import Fault, Kind
 from kanjiprep.publishing.parcel import Parcel
 from tests.fake_hub import FakeHub, parcel_of, patient
@@ -40,7 +39,7 @@ def test_a_new_repository_is_made_filled_compared_and_tagged(hub: FakeHub, packe
     done = deliver(hub, packed, tag="v1")
     head = hub.head("me/kanji")
     assert done == Delivered("pushed", head, True, ("README.md", "data/1.parquet"), ())
-    assert hub.asked == ["create", "look", "send", "look", "tag"]
+    assert hub.asked == ["create", "look", "send", "look", "tag", "tags"]
     assert hub.repos["me/kanji"]["tags"] == {"v1": head}
 
 
@@ -49,7 +48,7 @@ def test_the_same_again_sends_nothing(hub: FakeHub, packed: Parcel) -> None:
     assert deliver(hub, packed, tag="v1") == Delivered("unchanged", first.commit, False, (), ())
     assert hub.asked == []
     deliver(hub, packed, tag="v2")
-    assert hub.asked == ["tag"]
+    assert hub.asked == ["tag", "tags"]
 
 
 def test_what_an_earlier_push_left_goes_and_what_others_put_there_stays(hub: FakeHub, packed: Parcel) -> None:
@@ -136,10 +135,10 @@ def test_when_the_hub_tells_nothing_neither_do_we(hub: FakeHub, packed: Parcel) 
 class _Meddler(FakeHub):
     """Somebody else changes the repository just before we send."""
 
-    def call(self, name: str, within_s: float, arguments: Any, report: Report | None = None) -> Any:
+    def call(self, name: str, *arguments: Any, **more: Any) -> Any:
         if name == "send":
             self.repos["me/kanji"]["branches"]["main"]["other.txt"] = b"meanwhile"
-        return super().call(name, within_s, arguments, report)
+        return super().call(name, *arguments, **more)
 
 
 def test_a_change_of_somebody_else_meanwhile_is_told(packed: Parcel) -> None:
@@ -159,6 +158,42 @@ def test_files_that_differ_from_what_was_sent_are_told(hub: FakeHub, packed: Par
         HubError, match=r"holds other files at \w{12} than were sent: data/1.parquet; do not use that"
     ):
         deliver(hub, packed)
+
+
+@pytest.mark.parametrize("call", ["create", "branch", "tag"])
+def test_what_was_made_though_the_hub_said_no_was_made(hub: FakeHub, packed: Parcel, call: str) -> None:
+    hub.faults[call], hub.lost = [Fault("network")] * 9, {call}
+    if call == "branch":
+        hub.has("me/kanji", OLD)
+    done = deliver(hub, packed, tag="v1", revision="next" if call == "branch" else "main")
+    assert hub.repos["me/kanji"]["tags"] == {"v1": done.commit}
+
+
+@pytest.mark.parametrize("call", ["create", "branch"])
+def test_when_nobody_knows_whether_something_was_made_that_is_said(hub: FakeHub, packed: Parcel, call: str) -> None:
+    hub.faults = {call: [Fault("forbidden")], "look": [None, Fault("network")]}
+    if call == "branch":
+        hub.has("me/kanji", OLD)
+    with pytest.raises(HubError, match="No file was sent, and whether more was made is not known"):
+        deliver(hub, packed, revision="next" if call == "branch" else "main")
+
+
+def test_a_tag_that_was_put_elsewhere_meanwhile_is_told(hub: FakeHub, packed: Parcel) -> None:
+    class Racing(FakeHub):
+        def _tag(self, repo_id: str, repo_type: str, tag: str, commit: str) -> None:
+            self.repos[repo_id]["tags"][tag] = "c0ffee"
+
+    with pytest.raises(HubError, match=r"the tag 'v1' was put on another commit, c0ffee, meanwhile. All files stand"):
+        deliver(Racing(), packed, tag="v1")
+
+
+def test_a_tag_that_was_taken_and_is_not_there_is_told(hub: FakeHub, packed: Parcel) -> None:
+    class Forgetting(FakeHub):
+        def _tag(self, repo_id: str, repo_type: str, tag: str, commit: str) -> None:
+            """Say yes, and do nothing."""
+
+    with pytest.raises(HubError, match="it took the tag and has none. All files .*, and only the tag is missing"):
+        deliver(Forgetting(), packed, tag="v1")
 
 
 @pytest.mark.parametrize(

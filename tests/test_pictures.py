@@ -2,18 +2,20 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from kanjiprep import metadata
+from kanjiprep import metadata, receipt
 from kanjiprep.dataset import build as building
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError
 from kanjiprep.progress import silent
 from kanjiprep.training import pictures
+from tests.test_receipt import GIVEN
 
 
 @pytest.fixture
@@ -29,6 +31,14 @@ def test_a_built_folder_is_read_with_its_digest(dataset: Path) -> None:
     assert (first.file_name, first.width_px, first.height_px) == ("休_kanji_04f11.png", 64, 64)
     assert found.digest == json.loads((dataset / "build.json").read_text("utf-8"))["digest"]
     assert pictures.buckets(found.pictures, 1024) == {"1.0": 3}
+
+
+def test_a_dataset_that_was_pushed_and_not_changed_since_is_known_by_its_revision(dataset: Path) -> None:
+    assert pictures.read(dataset, silent).hub == ""
+    receipt.write(dataset, replace(GIVEN, digest=receipt.certified_digest(dataset)))
+    assert pictures.read(dataset, silent).hub == GIVEN.pinned
+    receipt.write(dataset, GIVEN)
+    assert pictures.read(dataset, silent).hub == ""
 
 
 def test_captions_come_a_line_a_picture_with_quotes_and_kanji(tmp_path: Path) -> None:

@@ -168,6 +168,12 @@ def test_buckets_that_fill_no_step_are_told_and_refused() -> None:
     assert [finding.rule for finding in plan.refusing(made.findings)] == ["bucket-too-small"]
 
 
+def test_a_plan_names_the_revision_of_the_hub_that_it_is_for() -> None:
+    dataset = Dataset(Path("d"), PUBLISHED.pictures, "abc", "me/kanji@c0ffee")
+    assert "on the Hub: me/kanji@c0ffee" in told(planned("sd35-large-lora", dataset=dataset))
+    assert "on the Hub" not in told(planned("sd35-large-lora"))
+
+
 def test_checkpoints_that_outgrow_the_disk_are_told_where_it_is_known() -> None:
     places = Places(Path("/runs/x"), Path("/tiny"))
     small = plan.plan(presets.load(USERS), PUBLISHED, places, MARKET, place=plan.Place(10**9))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,9 @@ def test_the_surroundings_of_a_run_without_a_gpu(trainer: Trainer, monkeypatch: 
     assert (found.trainer, found.packages) == (str(trainer.python), {"torch": "2.13.0"})
     assert (found.gpus, found.driver) == ((), "")
     assert (found.dataset, found.digest, found.pictures) == ("/dataset", "ab12", 3)
+    assert (found.hub_dataset, found.hub_revision) == ("", "")
+    on_the_hub = surroundings.read(trainer, replace(DATASET, hub="me/kanji@c0ffee"), on_gpu=False)
+    assert (on_the_hub.hub_dataset, on_the_hub.hub_revision) == ("me/kanji", "c0ffee")
 
 
 def test_the_surroundings_of_a_run_on_gpus(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,5 +76,5 @@ def test_nothing_of_the_environment_is_written(trainer: Trainer, monkeypatch: py
     assert b"thesecret" not in data
     assert set(json.loads(data)) == {
         "kanjiprep", "commit", "python", "system", "simpletuner", "trainer", "packages", "gpus", "driver",
-        "dataset", "digest", "pictures",
+        "dataset", "digest", "hub_dataset", "hub_revision", "pictures",
     }  # fmt: skip

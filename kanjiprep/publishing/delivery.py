@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -122,10 +122,12 @@ def requests(destination: Destination, parcel: Parcel) -> int:
     counts = [sum(path.is_file() for path in folder.rglob("*")) for folder in parcel.folders]
     batches = sum(-(-count // _BATCH) for count in counts)
     sent = (made + branched + _SEND + batches + bool(before.stale) + _LOOK) if before else 0
-    return sent + bool(destination.wish.tag and not destination.remote.tags.get(destination.wish.tag))
+    tag = destination.wish.tag
+    return sent + (_TAG if tag and tag not in destination.remote.tags else 0)
 
 
 _LOOK: Final = 2
+_TAG: Final = 2
 _BATCH: Final = 256
 _SEND: Final = 3
 """The card is validated, leave to store is asked for, and the commit is made."""
@@ -140,14 +142,25 @@ def _refuse_taken_tag(post: _Post, before: Difference) -> None:
 
 def _make_room(post: _Post) -> None:
     """Make the repository and its branch where they are missing."""
-    nothing = "Nothing was sent"
     if not post.remote.exists:
-        post.ask("create", nothing, private=post.wish.private)
+        _make(post, "create", lambda seen: seen.exists, private=post.wish.private)
         post.created = True
         post.remote = post.look("An empty repository was made, and so far nothing else")
     if not post.remote.head:
-        post.ask("branch", nothing, branch=post.wish.revision)
+        _make(post, "branch", lambda seen: bool(seen.head), branch=post.wish.revision)
         post.remote = post.look("A branch was made, and so far nothing else")
+
+
+def _make(post: _Post, call: str, is_made: Callable[[Remote], bool], **arguments: Any) -> None:
+    """Have something made; whatever is said of it, it was if it is there."""
+    try:
+        waiting.ask(post.hub, post.patience, call, **post.at, **arguments)
+    except HubFault as error:
+        seen = post.look_once()
+        if seen is None:
+            raise post.told(error.fault, "No file was sent, and whether more was made is not known") from error
+        if not is_made(seen):
+            raise post.told(error.fault, "Nothing was sent") from error
 
 
 def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
@@ -166,7 +179,8 @@ def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
         next(attempts)
         report = waiting.reporter(post.patience, "send (kB)")
         try:
-            post.hub.call("send", min(post.patience.silence_s, within_s), arguments, report)
+            silence_s = min(post.patience.silence_s, within_s)
+            post.hub.call("send", silence_s, arguments, report, in_all_s=within_s)
         except HubFault:
             seen = post.look_once()
             if not (seen is not None and _has_arrived(post, seen)):
@@ -204,11 +218,27 @@ def _verify(post: _Post) -> str:
 
 
 def _tag(post: _Post, commit: str) -> None:
+    """Put the tag on the commit; the Hub may say that it did, or did not, and be wrong."""
     tag = post.wish.tag
-    if tag and post.tags.get(tag) != commit:
-        post.ask(
-            "tag", f"All files stand there as {commit[:12]}, and only the tag is missing", tag=tag, commit=commit
-        )
+    if not tag or post.tags.get(tag) == commit:
+        return
+    done, fault = f"All files stand there as {commit[:12]}", None
+    try:
+        waiting.ask(post.hub, post.patience, "tag", **post.at, tag=tag, commit=commit)
+    except HubFault as error:
+        fault = error.fault
+    there = _tags_now(post, f"{done}, and whether the tag does is not known").get(tag, "")
+    if there == commit:
+        return
+    if there:
+        what = f"the tag {tag!r} was put on another commit, {there[:12]}, meanwhile. {done}"
+        raise HubError(what, post.wish.repo_id, "give another --tag")
+    raise post.told(fault or Fault("no hub", "it took the tag and has none"), f"{done}, and only the tag is missing")
+
+
+def _tags_now(post: _Post, state: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = post.ask("tags", state)
+    return found
 
 
 def sizes(parcel: Parcel, paths: tuple[str, ...]) -> Mapping[str, int]:

@@ -139,7 +139,10 @@ def _download(
     report = waiting.reporter(patience, "fetch (kB)")
     try:
         waiting.insist(
-            patience, lambda within_s: hub.call("download", min(patience.silence_s, within_s), arguments, report)
+            patience,
+            lambda within_s: hub.call(
+                "download", min(patience.silence_s, within_s), arguments, report, in_all_s=within_s
+            ),
         )
     except HubFault as error:
         raise _told(error, hub, wanted) from error

@@ -56,7 +56,7 @@ def test_a_child_that_dies_is_told_with_its_last_words(courier: Courier) -> None
     courier.call("identity", 30, {})
     (one,) = children()
     one.kill()
-    with pytest.raises(HubFault, match="ended without a word") as caught:
+    with pytest.raises(HubFault, match="it ended without a word") as caught:
         courier.call("identity", 30, {})
     assert caught.value.fault.kind == "died"
 

@@ -80,7 +80,7 @@ def test_a_dry_run_prints_one_json_document(run: Run, trainer: Callable[..., Non
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert set(document) == {
-        "run", "preset", "dataset", "digest", "steps", "findings", "trainer", "command", "environment", "line",
+        "run", "preset", "dataset", "digest", "hub", "steps", "findings", "trainer", "command", "environment", "line",
     }  # fmt: skip
     assert document["run"] == str(tmp_path / "runs" / "try")
     assert document["environment"]["CONFIG_BACKEND"] == "json"

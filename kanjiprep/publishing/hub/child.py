@@ -122,6 +122,11 @@ def tag(api: HfApi, report: Report, repo_id: str, repo_type: str, tag: str, comm
     api.create_tag(repo_id, repo_type=repo_type, tag=tag, revision=commit, exist_ok=True)
 
 
+def tags(api: HfApi, report: Report, repo_id: str, repo_type: str) -> dict[str, str]:  # noqa: ARG001
+    """Commit by name of every tag."""
+    return _tags(api, {"repo_id": repo_id, "repo_type": repo_type})
+
+
 def download(
     api: HfApi,
     report: Report,
@@ -164,7 +169,7 @@ def _counting(report: Report, total: int) -> type[Any]:
 
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
-    one.__name__: one for one in (identity, look, text, create, branch, send, tag, download)
+    one.__name__: one for one in (identity, look, text, create, branch, send, tag, tags, download)
 }
 
 

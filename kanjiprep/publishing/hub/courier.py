@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import subprocess
@@ -52,14 +53,22 @@ class Hub(Protocol):
     def endpoint(self) -> str:
         """The address that is asked."""
 
-    def call(self, name: str, within_s: float, arguments: Mapping[str, Any], report: Report | None = None) -> Any:
+    def call(
+        self,
+        name: str,
+        within_s: float,
+        arguments: Mapping[str, Any],
+        report: Report | None = None,
+        in_all_s: float = math.inf,
+    ) -> Any:
         """The answer to one of ``child.CALLS``.
 
         Args:
             name: Of the call.
-            within_s: Seconds to wait; with ``report``, since the last sign of progress.
+            within_s: Seconds to wait; with ``report``, since the last byte that moved.
             arguments: Of the call.
             report: Hears progress in bytes.
+            in_all_s: Seconds after which no progress helps.
         """
 
 
@@ -91,7 +100,14 @@ class Courier:
         self.end()
         self._said.close()
 
-    def call(self, name: str, within_s: float, arguments: Mapping[str, Any], report: Report | None = None) -> Any:
+    def call(
+        self,
+        name: str,
+        within_s: float,
+        arguments: Mapping[str, Any],
+        report: Report | None = None,
+        in_all_s: float = math.inf,
+    ) -> Any:
         """The answer to one of ``child.CALLS``; whatever the wait, the child is ended when it is over.
 
         Raises:
@@ -104,29 +120,35 @@ class Courier:
             assert process.stdin is not None  # noqa: S101
             process.stdin.write(question + "\n")
             process.stdin.flush()
-        return self._hear(within_s, report)
+        return self._hear(within_s, report, time.monotonic() + in_all_s)
 
-    def _hear(self, within_s: float, report: Report | None) -> Any:
-        until = time.monotonic() + within_s
+    def _hear(self, within_s: float, report: Report | None, end: float) -> Any:
+        until, most = min(end, time.monotonic() + within_s), 0
         while True:
-            try:
-                message = self._lines.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty as error:
-                self.end()
-                raise HubFault(Fault("timeout", f"no answer within {within_s:.0f} s")) from error
-            except BaseException:  # Ctrl-C: nobody would take the answer
-                self.end()
-                raise
-            if message is _ENDED:
-                self.end()
-                raise HubFault(Fault("died", self._last_words()))
+            message = self._next(until, within_s)
             if "fault" in message:
                 raise HubFault(Fault(**message["fault"]))
             if "answer" in message:
                 return message["answer"]
             if report is not None:
-                until = time.monotonic() + within_s
+                if message["done"] > most:  # hf_xet reports while nothing moves, too
+                    most, until = message["done"], min(end, time.monotonic() + within_s)
                 report(message["done"], message["total"])
+
+    def _next(self, until: float, within_s: float) -> Mapping[str, Any]:
+        """What the child says next; without a word until then, or with its last one, it is ended."""
+        try:
+            message = self._lines.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty as error:
+            self.end()
+            raise HubFault(Fault("timeout", self._silence(within_s))) from error
+        except BaseException:  # Ctrl-C: nobody would take the answer
+            self.end()
+            raise
+        if message is _ENDED:
+            self.end()
+            raise HubFault(Fault("died", self._last_line() or "it ended without a word"))
+        return message
 
     def _start(self) -> subprocess.Popen[str]:
         self._said.seek(0)
@@ -150,14 +172,20 @@ class Courier:
         self._process = process
         return process
 
-    def _last_words(self) -> str:
+    def _silence(self, within_s: float) -> str:
+        """What there is to say of a wait that was too long; the client tells its own failures to stderr alone."""
+        last = self._last_line("Error")
+        return f"no answer within {within_s:.0f} s" + (f", after {last}" if last else "")
+
+    def _last_line(self, holding: str = "") -> str:
+        """The last line that the child said on stderr, without secrets."""
         self._said.seek(0)
         lines = self._said.read()[-4_000:].decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        last = next((line.strip() for line in reversed(lines) if line.strip() and holding in line), "")
         secrets = [value for name, value in self._environ.items() if "TOKEN" in name and os.sep not in value]
         for secret in filter(None, secrets):
             last = child.redacted(last, secret)
-        return last or "the client of the Hub ended without a word"
+        return last
 
     def end(self) -> None:
         """End the child, if there is one."""

@@ -82,7 +82,10 @@ def describe(error: BaseException) -> Fault:
     from huggingface_hub import errors
 
     cause = error.__cause__
-    if isinstance(error, RuntimeError) and isinstance(cause, errors.HfHubHTTPError):  # "Error while uploading"
+    is_only_told = isinstance(error, errors.LocalEntryNotFoundError) or (
+        isinstance(error, RuntimeError) and isinstance(cause, errors.HfHubHTTPError)  # "Error while uploading"
+    )
+    if is_only_told and cause is not None:
         return describe(cause)
     what = _one_line(getattr(error, "server_message", None) or str(error) or type(error).__name__)
     response = getattr(error, "response", None)
@@ -96,11 +99,14 @@ def _kind_without_response(error: BaseException, what: str) -> Kind:
 
     if "xet-write-token" in what and "404" in what:
         return "no xet"
+    if what.startswith("Consistency check failed"):  # a file came in part
+        return "network"
     if isinstance(error, ConnectionError | PermissionError) and (found := _STATUS_IN_TEXT.search(what)):
         return kind_of_status(int(found[1] or found[2]))
     network: Any = errors.HfHubHTTPError.__bases__[0]  # httpx's or httpx2's HTTPError, as the version has it
     kinds: tuple[tuple[Any, Kind], ...] = (
         (errors.LocalTokenNotFoundError, "no token"),
+        (errors.FileMetadataError, "no hub"),
         (errors.OfflineModeIsEnabled, "offline"),
         (PermissionError, "forbidden"),
         ((ConnectionError, TimeoutError, network), "network"),

@@ -21,7 +21,8 @@ _SILENCE_S: Final = 180.0
 _WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 ATTEMPTS: Final = len(_WAITS_S) + 1
 _TICK_S: Final = 1.0
-_LEAST_S: Final = 0.1
+_LEAST_S: Final = 1.0
+"""For less, no attempt is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def insist(patience: Patience, attempt: Callable[[float], T], most: int = ATTEMP
         except HubFault as error:
             asked = error.fault.retry_after_s
             pause_s = asked if asked is not None else _WAITS_S[min(number, len(_WAITS_S)) - 1]
-            if not error.fault.is_passing or number >= most or pause_s >= patience.left_s():
+            if not error.fault.is_passing or number >= most or pause_s + _LEAST_S >= patience.left_s():
                 raise
             number += 1
             _wait(patience, error.fault, pause_s, f"attempt {number} of {most}")
