@@ -30,7 +30,8 @@ class Receipt:
         tag: That stands at the commit; empty for none.
         layout: ``parquet`` or ``files``.
         private: Whether only some may see it.
-        digest: Of the dataset, as ``digest_of`` gives it.
+        digest: Of the dataset, by its birth certificate; empty if it has none that holds.
+        content: Of the dataset, as ``content_of`` gives it.
         pictures: How many.
         at: When, in UTC as in ISO 8601.
         tool: Which kanjiprep.
@@ -45,6 +46,7 @@ class Receipt:
     layout: str
     private: bool
     digest: str
+    content: str
     pictures: int
     at: str
     tool: str
@@ -78,28 +80,37 @@ def read(folder: Path) -> Receipt | None:
 
 
 def of(folder: Path) -> Receipt | None:
-    """The receipt in ``folder`` if it is for what stands there now.
+    """The receipt in ``folder`` if it is for the very pictures and captions that stand there now.
 
     Raises:
-        DatasetError: As ``read``.
+        DatasetError: As ``read``, or if a picture cannot be read.
     """
     receipt = read(folder)
-    return receipt if receipt is not None and receipt.digest == digest_of(folder) else None
+    return receipt if receipt is not None and receipt.content == content_of(folder) else None
 
 
-def digest_of(folder: Path) -> str:
-    """By what a dataset is known: its birth certificate's digest, or ``metadata.csv`` and that file's SHA-256.
+def content_of(folder: Path) -> str:
+    """SHA-256 over metadata.csv and every picture that it names: by this a receipt knows its dataset.
 
     Raises:
-        DatasetError: If there is neither, or it cannot be read.
+        DatasetError: If there is no metadata.csv, or a file cannot be read.
     """
-    certified = certified_digest(folder)
-    if certified:
-        return certified
+    names = dict.fromkeys(name for name, _ in metadata.read_rows(folder / metadata.NAME))
+    whole = hashlib.sha256()
+    for name in (metadata.NAME, *names):
+        whole.update(_sha256(folder / name))
+    return whole.hexdigest()
+
+
+def _sha256(path: Path) -> bytes:
+    """Of a file; of one that is not there, none."""
     try:
-        return f"{metadata.NAME} {hashlib.sha256((folder / metadata.NAME).read_bytes()).hexdigest()}"
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except FileNotFoundError:
+        return b""
     except OSError as error:
-        raise DatasetError(f"cannot be read: {os_reason(error)}", str(folder), "give a dataset") from error
+        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
 
 
 def certified_digest(folder: Path) -> str:

@@ -27,6 +27,7 @@ class FakeHub:
     """Answers as ``child`` does. ``faults`` are met in order, by the name of the call; None lets one pass."""
 
     endpoint = "https://hub.test"
+    login = "run hf auth login"
 
     def __init__(self, identity: Mapping[str, Any] = ME) -> None:
         self.identity = dict(identity)

@@ -38,14 +38,16 @@ def packed(tmp_path: Path) -> Parcel:
 def test_a_new_repository_is_made_filled_compared_and_tagged(hub: FakeHub, packed: Parcel) -> None:
     done = deliver(hub, packed, tag="v1")
     head = hub.head("me/kanji")
-    assert done == Delivered("pushed", head, True, ("README.md", "data/1.parquet"), ())
+    assert (done.status, done.commit, done.created, done.removed) == ("pushed", head, True, ())
+    assert done.sent == {"README.md": 4, "data/1.parquet": 3}
     assert hub.asked == ["create", "look", "send", "look", "tag", "tags"]
     assert hub.repos["me/kanji"]["tags"] == {"v1": head}
 
 
 def test_the_same_again_sends_nothing(hub: FakeHub, packed: Parcel) -> None:
     first = deliver(hub, packed, tag="v1")
-    assert deliver(hub, packed, tag="v1") == Delivered("unchanged", first.commit, False, (), ())
+    again = deliver(hub, packed, tag="v1")
+    assert (again.status, again.commit, again.sent, again.created) == ("unchanged", first.commit, {}, False)
     assert hub.asked == []
     deliver(hub, packed, tag="v2")
     assert hub.asked == ["tag", "tags"]
@@ -64,6 +66,30 @@ def test_a_branch_is_made_where_it_is_missing(hub: FakeHub, packed: Parcel) -> N
     deliver(hub, packed, revision="next")
     assert hub.asked == ["branch", "look", "send", "look"]
     assert hub.repos["me/kanji"]["branches"]["main"] == OLD
+
+
+def test_a_card_that_somebody_wrote_meanwhile_is_not_written_over(packed: Parcel) -> None:
+    class Busy(FakeHub):
+        def _create(self, repo_id: str, repo_type: str, private: bool) -> str:
+            self.has(repo_id, {"README.md": b"theirs"})
+            return repo_id
+
+    hub = Busy()
+    with pytest.raises(HubError, match="somebody else wrote its card meanwhile, and nothing of yours was sent"):
+        deliver(hub, packed)
+    assert hub.repos["me/kanji"]["branches"]["main"] == {"README.md": b"theirs"}
+
+
+def test_a_dry_run_sends_nothing_and_refuses_what_would_be_refused(hub: FakeHub, packed: Parcel) -> None:
+    patience = patient()
+    there = destination.find(hub, patience, Wish("me/kanji", "dataset", tag="v1"), Path())
+    done = delivery.deliver(hub, patience, there, packed, dry_run=True)
+    assert (done.status, done.commit, hub.repos) == ("dry run", "", {})
+    hub.has("me/kanji", OLD)
+    hub.repos["me/kanji"]["tags"]["v1"] = hub.head("me/kanji")
+    there = destination.find(hub, patience, Wish("me/kanji", "dataset", tag="v1"), Path())
+    with pytest.raises(HubError, match="the tag 'v1' stands at another commit"):
+        delivery.deliver(hub, patience, there, packed, dry_run=True)
 
 
 def test_a_tag_that_stands_elsewhere_is_refused_before_anything_is_sent(hub: FakeHub, packed: Parcel) -> None:
@@ -248,7 +274,3 @@ def test_a_failure_between_two_folders_says_that_some_files_arrived(
     hub.faults["send"] = [None, Fault("forbidden")]
     with pytest.raises(HubError, match="Some files arrived; what loads from it is as before until the last"):
         deliver(hub, in_two())
-
-
-def test_sizes_are_of_the_paths_asked_for(packed: Parcel) -> None:
-    assert delivery.sizes(packed, ("README.md",)) == {"README.md": 4}

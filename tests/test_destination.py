@@ -37,11 +37,21 @@ def test_what_stands_there_is_looked_at_with_its_card_and_tags(tmp_path: Path) -
     assert not found.remote.files["README.md"].sha256
 
 
-def test_a_branch_that_is_not_there_has_no_head(tmp_path: Path) -> None:
+def test_a_branch_that_is_not_there_has_no_head_and_begins_with_what_is_on_main(tmp_path: Path) -> None:
+    hub = FakeHub()
+    hub.has("me/kanji", {"README.md": b"theirs"}, private=True)
+    found = find(hub, tmp_path, revision="next")
+    assert (found.remote.exists, found.remote.head, found.remote.private) == (True, "", True)
+    assert (found.card, set(found.remote.files)) == ("theirs", {"README.md"})
+    assert found.url == "https://hub.test/datasets/me/kanji/tree/next"
+
+
+def test_a_tag_that_stands_elsewhere_is_told_before_the_work(tmp_path: Path) -> None:
     hub = FakeHub()
     hub.has("me/kanji", {})
-    found = find(hub, tmp_path, revision="next")
-    assert (found.remote.exists, found.remote.head) == (True, "")
+    hub.repos["me/kanji"]["tags"]["v1"] = "c0ffee"
+    with pytest.raises(HubError, match="the tag 'v1' stands at another commit, c0ffee, already. Nothing was sent"):
+        find(hub, tmp_path, tag="v1")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from kanjiprep import receipt
 from kanjiprep.dataset import build as building
 from kanjiprep.dataset.build import BuildRequest, Place
-from kanjiprep.errors import DatasetError, HubError
+from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import hub_dataset, push
 from kanjiprep.publishing.destination import Wish
@@ -63,6 +63,19 @@ def test_a_repository_is_told_from_a_path(text: str, wanted: Wanted | None) -> N
     assert hub_dataset.parse(text) == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("https://huggingface.co/datasets/me/kanji", "give me/kanji, or me/kanji@ with a tag or commit"),
+        ("datasets/me/kanji", "give me/kanji, or"),
+        ("hf://x", "give REPO_ID, or"),
+    ],
+)
+def test_an_address_is_no_repository(text: str, help_: str) -> None:
+    with pytest.raises(UsageError, match=f"--dataset: {text!r} is an address; {help_}"):
+        hub_dataset.parse(text)
+
+
 def test_a_folder_that_is_there_wins_over_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "me" / "kanji@v1").mkdir(parents=True)
@@ -80,7 +93,7 @@ def test_what_was_pushed_comes_back_byte_for_byte(
     assert sorted(path.name for path in folder.iterdir()) == names
     for name in set(names) - {"README.md", receipt.NAME}:
         assert (folder / name).read_bytes() == (dataset / name).read_bytes(), name
-    assert pictures.read(folder, silent).hub == f"me/kanji@{done.commit}"
+    assert pictures.read(folder, silent).hub == f"me/kanji@{done.hub.commit}"
     assert [path.name for path in (tmp_path / "store").iterdir()] == [folder.name]
 
 
@@ -90,7 +103,7 @@ def test_a_commit_that_is_here_is_not_asked_for(hub: FakeHub, pushed: Push, tmp_
     hub.asked.clear()
     assert hub_dataset.fetch(hub, patient(), Wanted("me/kanji"), tmp_path / "store") == first
     assert hub.asked == ["look"]
-    assert hub_dataset.fetch(hub, patient(), Wanted("me/kanji", done.commit), tmp_path / "store") == first
+    assert hub_dataset.fetch(hub, patient(), Wanted("me/kanji", done.hub.commit), tmp_path / "store") == first
     assert hub.asked == ["look"]
 
 
@@ -161,7 +174,7 @@ def test_a_place_that_cannot_be_written_is_told(hub: FakeHub, pushed: Push, tmp_
 
 def test_what_is_in_the_way_is_not_removed(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
     done = pushed()
-    taken = tmp_path / "store" / f"me--kanji@{done.commit[:12]}"
+    taken = tmp_path / "store" / f"me--kanji@{done.hub.commit[:12]}"
     taken.mkdir(parents=True)
     (taken / "mine").touch()
     with pytest.raises(DatasetError, match="cannot be put here: directory not empty; move away what is"):

@@ -9,6 +9,7 @@ from huggingface_hub import errors
 
 from kanjiprep.publishing.hub import fault, words
 from kanjiprep.publishing.hub.fault import Fault
+from tests.fake_hub import FakeHub
 
 
 def http_error(status: int, cls: Any = errors.HfHubHTTPError, message: str = "No.", **headers: str) -> Any:
@@ -103,7 +104,7 @@ def test_a_server_says_how_long_to_wait(headers: dict[str, str], seconds: float 
 
 @pytest.mark.parametrize("kind", sorted(fault.KINDS))
 def test_every_kind_has_words_and_a_remedy(kind: Any) -> None:
-    error = words.told(Fault(kind, "This and that.", 418, 3, "Root=1"), "me/kanji", "https://hub.test", "All is well")
+    error = words.told(Fault(kind, "This and that.", 418, 3, "Root=1"), "me/kanji", FakeHub(), "All is well")
     assert error.exit_code == 5
     assert error.remedy
     assert str(error).startswith("me/kanji: ")
@@ -112,5 +113,5 @@ def test_every_kind_has_words_and_a_remedy(kind: Any) -> None:
 
 
 def test_a_better_remedy_takes_the_place_of_the_usual_one() -> None:
-    error = words.told(Fault("server", "Oops.", 500, None, "Root=1"), "x", "https://hub.test", remedy="dance")
+    error = words.told(Fault("server", "Oops.", 500, None, "Root=1"), "x", FakeHub(), remedy="dance")
     assert str(error) == "x: the Hub has trouble (500): Oops, request Root=1; dance"

@@ -54,9 +54,9 @@ def test_secrets_are_variables_with_such_names_and_a_value_of_some_length() -> N
 
 
 def test_a_leak_is_refused_without_being_shown(tmp_path: Path) -> None:
-    found = [leaks.Leak(f"{number}.txt", "a token of the Hub") for number in range(5)]
+    found = [leaks.Leak(f"{number}.txt", "a token of the Hub", 7 - number) for number in range(5)]
     with pytest.raises(
-        DatasetError, match=r"0.txt holds a token of the Hub, 1.txt .*, 2.txt .* and 2 more; take it out"
+        DatasetError, match=r"0.txt:7 holds a token of the Hub, 1.txt.*, 2.txt.* and 2 more; take it out"
     ):
         leaks.refuse(found, tmp_path)
     leaks.refuse([], tmp_path)
@@ -65,3 +65,18 @@ def test_a_leak_is_refused_without_being_shown(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read: no such file or directory"):
         list(leaks.find(tmp_path, ["gone"], {}, []))
+
+
+def test_a_leak_in_a_text_is_told_with_its_line(tmp_path: Path) -> None:
+    lines = "line\n" * (leaks.CHUNK // 5 + 100)
+    (tmp_path / "a.csv").write_text(f"{lines}{TOKEN}\n")
+    (tmp_path / "b.png").write_bytes(b"\0\n\n" + TOKEN.encode())
+    found = {leak.file: leak.line for leak in leaks.find(tmp_path, ["a.csv", "b.png"], {}, [])}
+    assert found == {"a.csv": lines.count("\n") + 1, "b.png": 0}
+
+
+def test_the_root_is_no_path_to_look_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("https://hub.test and /home/me/x")
+    leaks.refuse_in(tmp_path, ["a.txt"], {"HOME": "/"}, Path("/data"))
+    with pytest.raises(DatasetError, match="a.txt:1 holds a path of this machine"):
+        leaks.refuse_in(tmp_path, leaks.names(tmp_path), {"HOME": "/home/me"}, Path("/data"))

@@ -33,12 +33,39 @@ def test_what_is_no_name_of_a_repository_is_refused(bad: str) -> None:
         names.refuse_repo(bad)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://huggingface.co/datasets/me/kanji",
+        "https://huggingface.co/me/kanji/",
+        "https://huggingface.co/datasets/me/kanji/tree/main",
+        "hf://datasets/me/kanji@v1",
+        "datasets/me/kanji",
+        "me/kanji@v1",
+        "me/kanji/",
+        "me\\kanji",
+    ],
+)
+def test_an_address_is_told_from_the_name_in_it(text: str) -> None:
+    with pytest.raises(HubError, match="is no name of a repository; give it as me/kanji$"):
+        names.refuse_repo(text)
+
+
 @pytest.mark.parametrize("good", ["main", "v1.0", "release/2026-11", "_a"])
 def test_names_of_branches_and_tags_are_taken(good: str) -> None:
     names.refuse_revision(good, "--tag")
 
 
-@pytest.mark.parametrize("bad", ["", "my tag", "-x", "a..b", "a//b", "a/", "a.", "a.lock", "x~1", "x" * 97])
+@pytest.mark.parametrize(
+    "bad", ["", "my tag", "-x", "a..b", "a//b", "a/", "a.", "a.lock", "x~1", "x" * 97, "c" * 40, "refs/pr/1"]
+)
 def test_what_is_no_name_of_a_branch_or_tag_is_refused(bad: str) -> None:
     with pytest.raises(HubError, match="is no name for --tag"):
         names.refuse_revision(bad, "--tag")
+
+
+@pytest.mark.parametrize(("tag", "revision"), [("main", "next"), ("next", "next")])
+def test_a_tag_may_not_be_called_as_a_branch(tag: str, revision: str) -> None:
+    with pytest.raises(HubError, match="is a branch, so it is no name for --tag"):
+        names.refuse_tag(tag, revision)
+    names.refuse_tag("v1.0", revision)

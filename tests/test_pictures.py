@@ -35,7 +35,7 @@ def test_a_built_folder_is_read_with_its_digest(dataset: Path) -> None:
 
 def test_a_dataset_that_was_pushed_and_not_changed_since_is_known_by_its_revision(dataset: Path) -> None:
     assert pictures.read(dataset, silent).hub == ""
-    receipt.write(dataset, replace(GIVEN, digest=receipt.certified_digest(dataset)))
+    receipt.write(dataset, replace(GIVEN, content=receipt.content_of(dataset)))
     assert pictures.read(dataset, silent).hub == GIVEN.pinned
     receipt.write(dataset, GIVEN)
     assert pictures.read(dataset, silent).hub == ""

@@ -62,10 +62,10 @@ def files(hub: FakeHub) -> dict[str, bytes]:
 
 def test_the_last_checkpoint_goes_with_its_card(hub: FakeHub, run: Path, publish_it: Publish) -> None:
     done = publish_it()
-    assert (done.status, done.step, done.rank, done.alpha, done.repairs) == ("pushed", 8, 4, 4.0, ())
+    assert (done.hub.status, done.step, done.rank, done.alpha, done.repairs) == ("pushed", 8, 4, 4.0, ())
     assert files(hub)[WEIGHTS] == (run / "output/checkpoint-8" / WEIGHTS).read_bytes()
     assert f"`{done.sha256}`" in files(hub)["README.md"].decode()
-    assert publish_it().status == "unchanged"
+    assert publish_it().hub.status == "unchanged"
 
 
 def test_another_checkpoint_may_be_asked_for(hub: FakeHub, publish_it: Publish) -> None:
@@ -76,7 +76,7 @@ def test_another_checkpoint_may_be_asked_for(hub: FakeHub, publish_it: Publish) 
 
 def test_a_dry_run_sends_nothing(hub: FakeHub, publish_it: Publish) -> None:
     done = publish_it(dry_run=True)
-    assert (done.status, set(done.sent), hub.repos) == ("dry run", {WEIGHTS, "README.md"}, {})
+    assert (done.hub.status, set(done.hub.sent), hub.repos) == ("dry run", {WEIGHTS, "README.md"}, {})
 
 
 @pytest.mark.parametrize("style", ["diffusion_model", "no prefix"])
@@ -124,7 +124,7 @@ def test_pictures_report_and_workflows_go_along_and_what_is_no_more_goes(
     assert "| 8 | 0.75 |" in files(hub)["README.md"].decode()
     hub.repos["me/lora"]["branches"]["main"] |= {"images/theirs.png": b"theirs", "mine.txt": b"x"}
     shutil.rmtree(made / "comfyui")
-    assert publish_it(run=made).removed == ("comfyui/workflow.json",)
+    assert publish_it(run=made).hub.removed == ("comfyui/workflow.json",)
     assert {"images/theirs.png", "mine.txt"} < set(files(hub))
 
 
@@ -141,7 +141,7 @@ def test_a_licence_that_wants_a_notice_gets_one(hub: FakeHub, run: Path, publish
 def test_a_path_of_this_machine_in_a_report_stays_here(hub: FakeHub, run: Path, publish_it: Publish) -> None:
     (run / "report").mkdir()
     (run / "report" / "report.html").write_text(f"made in {run}/output")
-    with pytest.raises(DatasetError, match="report.html holds a path of this machine"):
+    with pytest.raises(DatasetError, match="report.html:1 holds a path of this machine"):
         publish_it()
     assert hub.repos == {}
 
@@ -149,7 +149,7 @@ def test_a_path_of_this_machine_in_a_report_stays_here(hub: FakeHub, run: Path, 
 def test_a_secret_in_a_workflow_stays_here(hub: FakeHub, run: Path, publish_it: Publish) -> None:
     (run / "comfyui").mkdir()
     (run / "comfyui" / "workflow.json").write_text(f'{{"token": "{TOKEN}"}}')
-    with pytest.raises(DatasetError, match="workflow.json holds a token of the Hub"):
+    with pytest.raises(DatasetError, match="workflow.json:1 holds a token of the Hub"):
         publish_it()
 
 
@@ -157,7 +157,7 @@ def test_a_card_of_somebody_else_is_merged_and_nothing_of_theirs_removed(hub: Fa
     theirs = b"---\nauthors: [me]\nwidget:\n- text: a\n  output: {url: images/a.png}\n---\n# Mine\n"
     hub.has("me/lora", {"README.md": theirs, "images/a.png": b"a"})
     done = publish_it()
-    assert done.removed == ()
+    assert done.hub.removed == ()
     assert "# Mine" in files(hub)["README.md"].decode()
     assert "images/a.png" in files(hub)
 

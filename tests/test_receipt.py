@@ -20,6 +20,7 @@ GIVEN = Receipt(
     layout="parquet",
     private=False,
     digest="abc",
+    content="def",
     pictures=3,
     at="2026-11-26T00:00:00+00:00",
     tool="kanjiprep 0",
@@ -35,24 +36,29 @@ def test_a_receipt_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert GIVEN.pinned == f"me/kanji@{COMMIT}"
 
 
-def test_a_receipt_holds_only_for_what_was_pushed(tmp_path: Path) -> None:
-    receipt.write(tmp_path, GIVEN)
-    (tmp_path / "build.json").write_text('{"digest": "abc"}')
-    assert receipt.of(tmp_path) == GIVEN
-    (tmp_path / "build.json").write_text('{"digest": "other"}')
+def test_a_receipt_holds_only_for_the_very_captions_and_pictures_that_were_pushed(tmp_path: Path) -> None:
     assert receipt.of(tmp_path) is None
-
-
-def test_without_a_certificate_a_dataset_is_known_by_its_table(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="cannot be read: no such file"):
-        receipt.digest_of(tmp_path)
-    (tmp_path / "metadata.csv").write_text("file_name,text\n")
-    before = receipt.digest_of(tmp_path)
-    assert before.startswith("metadata.csv ")
-    receipt.write(tmp_path, replace(GIVEN, digest=before))
-    assert receipt.of(tmp_path) is not None
     (tmp_path / "metadata.csv").write_text("file_name,text\na.png,x\n")
+    (tmp_path / "a.png").write_bytes(b"a")
+    given = replace(GIVEN, content=receipt.content_of(tmp_path))
+    receipt.write(tmp_path, given)
+    assert receipt.of(tmp_path) == given
+    (tmp_path / "notes.txt").touch()
+    assert receipt.of(tmp_path) == given
+    (tmp_path / "a.png").write_bytes(b"b")
     assert receipt.of(tmp_path) is None
+    (tmp_path / "a.png").write_bytes(b"a")
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,y\n")
+    assert receipt.of(tmp_path) is None
+    (tmp_path / "a.png").unlink()
+    assert receipt.of(tmp_path) is None
+
+
+def test_a_picture_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,x\n")
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(DatasetError, match="a.png: cannot be read: is a directory"):
+        receipt.content_of(tmp_path)
 
 
 @pytest.mark.parametrize("certificate", ["[]", '{"digest": 3}', "{}"])

@@ -122,6 +122,16 @@ def test_files_are_cut_where_the_next_picture_would_not_fit(tmp_path: Path, monk
     assert made.file_bytes == sum(path.stat().st_size for path in made.paths)
 
 
+@pytest.mark.parametrize("count", [8, 9, 40, 41, 99])
+def test_there_are_never_more_files_than_arrive_in_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_PICTURE_BYTES", 10)
+    made = shards.write(handmade(tmp_path / "d", numbered(count)), tmp_path, silent)
+    assert len(made.paths) <= shards.MOST_SHARDS
+    assert len(read(*made.paths)) == count
+
+
 def test_the_same_dataset_gives_the_same_bytes_from_anywhere(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

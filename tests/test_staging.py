@@ -66,3 +66,20 @@ def test_a_file_is_laid_out_as_a_link_or_a_copy(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "c").read_text() == "a"
     with pytest.raises(HubError, match="gone: cannot be written: no such file"):
         staging.link(tmp_path / "gone", tmp_path / "d")
+
+
+def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    staging.link(tmp_path / "a", tmp_path / "out" / "x")
+    with pytest.raises(HubError, match="cannot be written: file exists"):
+        staging.link(tmp_path / "b", tmp_path / "out" / "x")
+    assert (tmp_path / "a").read_text() == "a"
+
+
+def test_of_a_link_what_it_leads_to_is_laid_out(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").symlink_to("a")
+    staging.link(tmp_path / "b", tmp_path / "out" / "x")
+    assert not (tmp_path / "out" / "x").is_symlink()
+    assert (tmp_path / "out" / "x").read_text() == "a"

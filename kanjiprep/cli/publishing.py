@@ -12,6 +12,8 @@ import click
 from kanjiprep.cli import talk
 
 if TYPE_CHECKING:
+    from kanjiprep.publishing.delivery import Delivered
+    from kanjiprep.publishing.destination import Wish
     from kanjiprep.publishing.publish import Published
     from kanjiprep.publishing.push import Pushed
 
@@ -25,13 +27,13 @@ def hub_options(command: Any) -> Any:
         click.option("--no-xet", is_flag=True, help="Send over plain HTTP, for a Hub that does not know hf_xet."),
         click.option(
             "--deadline-s",
-            type=click.FloatRange(1, 86_400),
+            type=click.IntRange(1, 86_400),
             default=1800,
             show_default=True,
             help="Give up after so many seconds of sending and waiting.",
         ),
         click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing."),
-        click.option("--tag", default="", metavar="NAME", help="Put this tag on the commit, at the very last."),
+        click.option("--tag", metavar="NAME", help="Put this tag on the commit, at the very last."),
         click.option(
             "--revision", default="main", show_default=True, metavar="BRANCH", help="The branch to send to."
         ),
@@ -58,7 +60,9 @@ Examples:
     show_default=True,
     help="Tables with the pictures inside, or every picture as a file.",
 )
-@click.option("--force", is_flag=True, help="Push though kanjiprep check finds it unfit to train on.")
+@click.option(
+    "--force", is_flag=True, help="Push though check finds it unfit to train on, or over a dataset of somebody else."
+)
 @hub_options
 def push(
     dataset: Path,
@@ -67,9 +71,9 @@ def push(
     force: bool,
     private: bool,
     revision: str,
-    tag: str,
+    tag: str | None,
     dry_run: bool,
-    deadline_s: float,
+    deadline_s: int,
     no_xet: bool,
     as_json: bool,
 ) -> None:
@@ -86,18 +90,17 @@ def push(
     """
     from kanjiprep.dataset import workers as pool
     from kanjiprep.publishing import push as pushing
-    from kanjiprep.publishing.destination import Wish
     from kanjiprep.publishing.hub import patience
     from kanjiprep.publishing.hub.courier import Courier
 
-    wish = Wish(repo_id, "dataset", revision, tag, private)
+    wish = _wish(repo_id, "dataset", revision, tag, private)
     request = pushing.PushRequest(
         dataset, wish, layout, force, dry_run, pool.available(), _cache("push"), dict(os.environ)
     )
     with talk.progress(quiet=as_json) as progress, Courier(os.environ, use_xet=not no_xet) as courier:
         pushed = pushing.push(request, courier, patience.within(deadline_s, _say(as_json), progress))
     if as_json:
-        talk.print_json({**dataclasses.asdict(pushed), "pinned": pushed.pinned})
+        talk.print_json({**_document(pushed), "pinned": pushed.pinned})
     else:
         _tell(pushed)
 
@@ -122,9 +125,9 @@ def publish(
     checkpoint: str | None,
     private: bool,
     revision: str,
-    tag: str,
+    tag: str | None,
     dry_run: bool,
-    deadline_s: float,
+    deadline_s: int,
     no_xet: bool,
     as_json: bool,
 ) -> None:
@@ -138,17 +141,16 @@ def publish(
     Exit code 5 means that it is not on the Hub as it is here, 6 that the run has nothing fit to be published.
     """
     from kanjiprep.publishing import publish as publishing
-    from kanjiprep.publishing.destination import Wish
     from kanjiprep.publishing.hub import patience
     from kanjiprep.publishing.hub.courier import Courier
     from kanjiprep.training.running import files
 
-    wish = Wish(repo_id, "model", revision, tag, private)
+    wish = _wish(repo_id, "model", revision, tag, private)
     request = publishing.PublishRequest(files.find(run), checkpoint, wish, dry_run, _cache("push"), dict(os.environ))
     with talk.progress(quiet=as_json) as progress, Courier(os.environ, use_xet=not no_xet) as courier:
         published = publishing.publish(request, courier, patience.within(deadline_s, _say(as_json), progress))
     if as_json:
-        talk.print_json(published)
+        talk.print_json(_document(published))
     else:
         _tell_published(published)
 
@@ -160,11 +162,26 @@ def _tell_published(published: Published) -> None:
         talk.say(f"note: {note}")
     rank = "several ranks" if published.rank is None else f"rank {published.rank}"
     talk.say(f"adapter: step {published.step:,} ({published.how}), {rank}, {published.key_style} keys")
-    _tell_where(published, "model")
-    if published.status != "dry run":
-        talk.say(f"Look at it: {published.url}")
-        pinned = f", revision={published.tag!r}" if published.tag else ""
-        talk.say(f"Next: pipeline.load_lora_weights({published.repo_id!r}{pinned})")
+    _tell_where(published.hub, "model")
+    if published.hub.status != "dry run":
+        talk.say(f"Look at it: {published.hub.url}")
+        pinned = f", revision={published.hub.tag!r}" if published.hub.tag else ""
+        talk.say(f"Load it: pipeline.load_lora_weights({published.hub.repo_id!r}{pinned})")
+
+
+def _wish(repo_id: str, repo_type: Any, revision: str, tag: str | None, private: bool) -> Wish:
+    from kanjiprep.publishing import names
+    from kanjiprep.publishing.destination import Wish
+
+    if tag is not None:
+        names.refuse_tag(tag, revision)  # an empty one is none, and was meant to be one
+    return Wish(repo_id, repo_type, revision, tag or "", private)
+
+
+def _document(done: Pushed | Published) -> dict[str, Any]:
+    """One flat table: what stands on the Hub, and what it is."""
+    table = dataclasses.asdict(done)
+    return {**table.pop("hub"), **table}
 
 
 def _say(quiet: bool) -> Any:
@@ -180,32 +197,50 @@ def _cache(name: str) -> Path:
 def _tell(pushed: Pushed) -> None:
     for note in pushed.notes:
         talk.say(f"note: {note}")
-    _tell_where(pushed, "dataset")
-    if pushed.status != "dry run":
+    _tell_where(pushed.hub, "dataset")
+    if pushed.receipt is not None:
         talk.say(f"receipt: {pushed.receipt}")
-        talk.say(f"Look at it: {pushed.url}")
+        talk.say(f"Look at it: {pushed.hub.url}")
         talk.say(f"Next: kanjiprep plan sd35-large-lora --dataset {pushed.pinned}")
 
 
-def _tell_where(done: Pushed | Published, kind: str) -> None:
+def _tell_where(done: Delivered, kind: str) -> None:
     """What was sent, or would be, and where to."""
     seen = "private" if done.private else "public"
     made = "" if not done.created else ", to be made" if done.status == "dry run" else ", made for it"
-    talk.say(f"{done.repo_id}: a {seen} {kind}{made}, as {done.who}")
-    files = f"{len(done.sent):,} files, {sum(done.sent.values()) / 1e6:,.1f} MB"
-    if done.status == "unchanged":
+    branch = "" if done.revision == "main" else f", branch {done.revision}"
+    talk.say(f"{done.repo_id}: a {seen} {kind}{made}{branch}, as {done.who}")
+    files = f"{_counted(len(done.sent), 'file')}, {sum(done.sent.values()) / 1e6:,.1f} MB"
+    if done.status == "dry run":
+        _tell_dry(done, files)
+    elif done.status == "unchanged":
         talk.say(f"unchanged: all files stand there already, as {done.commit[:12]}")
-    elif done.status == "pushed":
-        talk.say(f"sent: {files}, as {done.commit[:12]}, every file compared")
     else:
-        for path, size in list(done.sent.items())[:_SHOWN]:
-            click.echo(f"{size:>12,}  {path}")
-        if len(done.sent) > _SHOWN:
-            click.echo(f"{'':12}  and {len(done.sent) - _SHOWN:,} more files")
-        for path in done.removed[:_SHOWN]:
-            click.echo(f"{'goes':>12}  {path}")
-        how = "in one commit" if done.in_one_commit else "in several commits, the captions in the last"
-        talk.say(f"would send {files}, {how}, with {done.requests} requests")
+        talk.say(f"sent: {files}, as {done.commit[:12]}, every file compared")
+        if done.removed:
+            talk.say(f"removed: {_counted(len(done.removed), 'file')} of an earlier push")
+    if done.tag and done.status != "dry run":
+        talk.say(f"tag: {done.tag} stands at {done.commit[:12]}")
+
+
+def _tell_dry(done: Delivered, files: str) -> None:
+    for path, size in list(done.sent.items())[:_SHOWN]:
+        click.echo(f"{size:>12,}  {path}")
+    if len(done.sent) > _SHOWN:
+        click.echo(f"{'':12}  and {_counted(len(done.sent) - _SHOWN, 'more file')}")
+    for path in done.removed[:_SHOWN]:
+        click.echo(f"{'goes':>12}  {path}")
+    if len(done.removed) > _SHOWN:
+        click.echo(f"{'goes':>12}  and {_counted(len(done.removed) - _SHOWN, 'more file')}")
+    if not done.sent and not done.removed:
+        talk.say("would send nothing: all files stand there already")
+        return
+    how = "in one commit" if done.in_one_commit else "in several commits, the captions in the last"
+    talk.say(f"would send {files}, {how}, with {_counted(done.requests, 'request')}")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def folder_of(dataset: str, quiet: bool) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,7 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
     """A progress bar on a terminal, a plain line every tenth elsewhere, nothing when ``quiet``."""
     if quiet:
         yield silent
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _bar() as listener:
             yield listener
     else:

@@ -18,7 +18,7 @@ NEAR: Final = 0.95
 LEAST_INK: Final = 0.001
 """Share of ink below which a picture counts as blank; the lightest kanji, 丶, has 0.009."""
 
-_UNSAFE = frozenset('<>:"/\\|?*')
+_UNSAFE = frozenset('<>:"/\\|?*,') | {chr(code) for code in range(32)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from kanjiprep.publishing.hub.patience import Patience
 from kanjiprep.publishing.hub.words import told
 from kanjiprep.publishing.parcel import Difference, Parcel, difference
 
-Status = Literal["pushed", "unchanged"]
+Status = Literal["pushed", "unchanged", "dry run"]
 _GRACE_S: Final = 20.0
 """For a last look after the deadline, so that the outcome can be told."""
 _SHOWN: Final = 3
@@ -25,21 +25,37 @@ _SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A parcel that stands on the Hub, every file compared.
+    """A parcel that stands on the Hub, every file compared, or would.
 
     Attributes:
-        status: ``unchanged`` if it stood there already.
-        commit: That holds it.
-        created: Whether the repository was made for it.
-        sent: Paths that were not there, or not so.
-        removed: Paths of earlier parcels that are gone.
+        status: ``unchanged`` if it stood there already, ``dry run`` if nothing was sent.
+        repo_id: ``NAMESPACE/NAME``.
+        url: Its page.
+        revision: The branch.
+        tag: That stands at the commit; empty for none.
+        commit: That holds it; empty for a dry run.
+        private: Whether only some may see it.
+        created: Whether the repository was made for it, or would be.
+        who: Whose token was used.
+        sent: Bytes by path of what was not there yet, or not so.
+        removed: Paths of an earlier parcel that are gone, or would be.
+        in_one_commit: Whether it arrives whole or not at all.
+        requests: To the Hub itself, beside those to its storage, that the sending takes if all goes well.
     """
 
     status: Status
+    repo_id: str
+    url: str
+    revision: str
+    tag: str
     commit: str
+    private: bool
     created: bool
-    sent: tuple[str, ...]
+    who: str
+    sent: Mapping[str, int]
     removed: tuple[str, ...]
+    in_one_commit: bool
+    requests: int
 
 
 class _Post:
@@ -47,7 +63,7 @@ class _Post:
 
     def __init__(self, hub: Hub, patience: Patience, destination: Destination, parcel: Parcel) -> None:
         self.hub, self.patience, self.parcel = hub, patience, parcel
-        self.wish, self.endpoint = destination.wish, destination.identity.endpoint
+        self.wish = destination.wish
         self.at = {"repo_id": self.wish.repo_id, "repo_type": self.wish.repo_type}
         self.remote, self.tags = destination.remote, destination.remote.tags
         self.created = False
@@ -66,7 +82,7 @@ class _Post:
 
     def told(self, fault: Fault, state: str) -> HubError:
         """The error that tells ``fault``, and how things stand now."""
-        return told(fault, self.wish.repo_id, self.endpoint, state)
+        return told(fault, self.wish.repo_id, self.hub, state)
 
     def look_once(self) -> Remote | None:
         """The repository as it stands now, without much ado; None if the Hub does not tell."""
@@ -93,17 +109,21 @@ class _Post:
         return "Some files arrived; what loads from it is as before until the last"
 
 
-def deliver(hub: Hub, patience: Patience, destination: Destination, parcel: Parcel) -> Delivered:
+def deliver(
+    hub: Hub, patience: Patience, destination: Destination, parcel: Parcel, dry_run: bool = False
+) -> Delivered:
     """The parcel as it stands on the Hub, sent if it did not yet, every file compared, and tagged at last.
 
     Raises:
         HubError: If that fails, telling how things stand on the Hub now.
     """
+    left = difference(parcel, destination.remote.files)
+    places.refuse_taken_tag(destination.wish, destination.remote, has_changes=bool(left))
+    if dry_run:
+        return _delivered(destination, parcel, left, "dry run", "")
     post = _Post(hub, patience, destination, parcel)
-    before = difference(parcel, post.remote.files)
-    _refuse_taken_tag(post, before)
     _make_room(post)
-    left = difference(parcel, post.remote.files)  # a new branch holds what its parent does
+    left = difference(parcel, post.remote.files)
     if left:
         *first, last = parcel.folders
         for folder in first:
@@ -111,7 +131,28 @@ def deliver(hub: Hub, patience: Patience, destination: Destination, parcel: Parc
         _send(post, str(last), left.stale)
     commit = _verify(post) if left else post.remote.head
     _tag(post, commit)
-    return Delivered("pushed" if left else "unchanged", commit, post.created, left.missing, left.stale)
+    return _delivered(destination, parcel, left, "pushed" if left else "unchanged", commit)
+
+
+def _delivered(
+    destination: Destination, parcel: Parcel, difference: Difference, status: Status, commit: str
+) -> Delivered:
+    wish, remote = destination.wish, destination.remote
+    return Delivered(
+        status=status,
+        repo_id=wish.repo_id,
+        url=destination.url,
+        revision=wish.revision,
+        tag=wish.tag,
+        commit=commit,
+        private=wish.private if remote.private is None else remote.private,
+        created=not remote.exists,
+        who=destination.identity.name,
+        sent={path: parcel.files[path].size for path in difference.missing},
+        removed=difference.stale,
+        in_one_commit=parcel.is_atomic,
+        requests=requests(destination, parcel),
+    )
 
 
 def requests(destination: Destination, parcel: Parcel) -> int:
@@ -121,9 +162,9 @@ def requests(destination: Destination, parcel: Parcel) -> int:
     branched = 1 + _LOOK if destination.remote.exists and not destination.remote.head else 0
     counts = [sum(path.is_file() for path in folder.rglob("*")) for folder in parcel.folders]
     batches = sum(-(-count // _BATCH) for count in counts)
-    sent = (made + branched + _SEND + batches + bool(before.stale) + _LOOK) if before else 0
+    sent = (_SEND + batches + bool(before.stale) + _LOOK) if before else 0
     tag = destination.wish.tag
-    return sent + (_TAG if tag and tag not in destination.remote.tags else 0)
+    return made + branched + sent + (_TAG if tag and tag not in destination.remote.tags else 0)
 
 
 _LOOK: Final = 2
@@ -133,15 +174,9 @@ _SEND: Final = 3
 """The card is validated, leave to store is asked for, and the commit is made."""
 
 
-def _refuse_taken_tag(post: _Post, before: Difference) -> None:
-    tag, there = post.wish.tag, post.tags.get(post.wish.tag, "")
-    if there and (before or there != post.remote.head):
-        what = f"the tag {tag!r} stands at another commit, {there[:12]}, already"
-        raise HubError(f"{what}. Nothing was sent", post.wish.repo_id, "give another --tag")
-
-
 def _make_room(post: _Post) -> None:
     """Make the repository and its branch where they are missing."""
+    before = post.remote.files.get(places.CARD)
     if not post.remote.exists:
         _make(post, "create", lambda seen: seen.exists, private=post.wish.private)
         post.created = True
@@ -149,6 +184,9 @@ def _make_room(post: _Post) -> None:
     if not post.remote.head:
         _make(post, "branch", lambda seen: bool(seen.head), branch=post.wish.revision)
         post.remote = post.look("A branch was made, and so far nothing else")
+    if post.remote.files.get(places.CARD) != before:
+        what = "somebody else wrote its card meanwhile, and nothing of yours was sent"
+        raise HubError(what, post.wish.repo_id, "run the same command again")
 
 
 def _make(post: _Post, call: str, is_made: Callable[[Remote], bool], **arguments: Any) -> None:
@@ -177,7 +215,7 @@ def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
 
     def attempt(within_s: float) -> None:
         next(attempts)
-        report = waiting.reporter(post.patience, "send (kB)")
+        report = waiting.reporter(post.patience, "send large files (kB)")
         try:
             silence_s = min(post.patience.silence_s, within_s)
             post.hub.call("send", silence_s, arguments, report, in_all_s=within_s)
@@ -239,8 +277,3 @@ def _tag(post: _Post, commit: str) -> None:
 def _tags_now(post: _Post, state: str) -> Mapping[str, str]:
     found: Mapping[str, str] = post.ask("tags", state)
     return found
-
-
-def sizes(parcel: Parcel, paths: tuple[str, ...]) -> Mapping[str, int]:
-    """Bytes by path."""
-    return {path: parcel.files[path].size for path in paths}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -108,9 +108,10 @@ class Destination:
 
     @property
     def url(self) -> str:
-        """The page of the repository."""
+        """The page of the branch."""
         kind = "datasets/" if self.wish.repo_type == "dataset" else ""
-        return f"{self.identity.endpoint}/{kind}{self.wish.repo_id}"
+        branch = "" if self.wish.revision == MAIN else f"/tree/{self.wish.revision}"
+        return f"{self.identity.endpoint}/{kind}{self.wish.repo_id}{branch}"
 
 
 def find(hub: Hub, patience: Patience, wish: Wish, scratch: Path) -> Destination:
@@ -126,20 +127,45 @@ def find(hub: Hub, patience: Patience, wish: Wish, scratch: Path) -> Destination
         HubError: Naming what stands in the way, and the command that helps.
     """
     names.refuse_repo(wish.repo_id)
-    names.refuse_revision(wish.revision, "--revision")
+    names.refuse_branch(wish.revision, "--revision")
     if wish.tag:
-        names.refuse_revision(wish.tag, "--tag")
+        names.refuse_tag(wish.tag, wish.revision)
     identity = _identify(hub, patience)
     whole = _in_namespace(wish, identity)
-    _refuse_unwritable(whole.repo_id, identity)
+    _refuse_unwritable(whole.repo_id, identity, hub.login)
     try:
-        remote = look(hub, patience, whole)
-        card = _card(hub, patience, whole, remote, scratch)
+        remote, head = _look_at_base(hub, patience, whole)
+        card = _card(hub, patience, whole, remote, head, scratch)
     except HubFault as error:
-        raise told(error.fault, whole.repo_id, identity.endpoint, "Nothing was sent") from error
+        raise told(error.fault, whole.repo_id, hub, "Nothing was sent") from error
+    refuse_taken_tag(whole, remote, has_changes=False)
     if whole.private and remote.private is False:
         raise HubError("is public already, and --private was asked for", whole.repo_id, "change that in its settings")
     return Destination(whole, identity, remote, card)
+
+
+def _look_at_base(hub: Hub, patience: Patience, wish: Wish) -> tuple[Remote, str]:
+    """The repository as it stands now, and the commit that its files are of.
+
+    A branch that is not there yet will begin with the files of main.
+    """
+    remote = look(hub, patience, wish)
+    if remote.head or not remote.exists or wish.revision == MAIN:
+        return remote, remote.head
+    main = look(hub, patience, replace(wish, revision=MAIN, tag=""))
+    return replace(remote, private=main.private, files=main.files), main.head
+
+
+def refuse_taken_tag(wish: Wish, remote: Remote, has_changes: bool) -> None:
+    """Refuse a tag that stands at another commit than it is to be put on.
+
+    Raises:
+        HubError: If it does.
+    """
+    there = remote.tags.get(wish.tag, "")
+    if there and (has_changes or there != remote.head):
+        what = f"the tag {wish.tag!r} stands at another commit, {there[:12]}, already"
+        raise HubError(f"{what}. Nothing was sent", wish.repo_id, "give another --tag")
 
 
 def look(hub: Hub, patience: Patience, wish: Wish) -> Remote:
@@ -172,20 +198,19 @@ def _identify(hub: Hub, patience: Patience) -> Identity:
             patience, lambda within_s: hub.call("identity", min(patience.call_s, within_s), {}), _FIRST_ATTEMPTS
         )
     except HubFault as error:
-        raise told(error.fault, hub.endpoint, hub.endpoint, "Nothing was sent") from error
+        raise told(error.fault, hub.endpoint, hub, "Nothing was sent") from error
     scopes = {name: tuple(granted) for name, granted in found.pop("scopes").items()}
     return Identity(**found, scopes=scopes)
 
 
 def _in_namespace(wish: Wish, identity: Identity) -> Wish:
-    repo_id = wish.repo_id if "/" in wish.repo_id else f"{identity.name}/{wish.repo_id}"
-    return Wish(repo_id, wish.repo_type, wish.revision, wish.tag, wish.private)
+    return wish if "/" in wish.repo_id else replace(wish, repo_id=f"{identity.name}/{wish.repo_id}")
 
 
-def _refuse_unwritable(repo_id: str, identity: Identity) -> None:
+def _refuse_unwritable(repo_id: str, identity: Identity, login: str) -> None:
     """Refuse what the token cannot do, before the work and not after it."""
     namespace = repo_id.partition("/")[0]
-    remedy = f"make one with write access at {identity.endpoint}/settings/tokens and run hf auth login"
+    remedy = f"make one with write access at {identity.endpoint}/settings/tokens and {login}"
     token = f"the token {identity.token!r}" if identity.token else "the token"
     if identity.role == "read":
         raise HubError(f"{token} of {identity.name} can only read", repo_id, remedy)
@@ -204,8 +229,8 @@ def _is_granted(repo_id: str, namespace: str, scopes: Mapping[str, tuple[str, ..
     return not scopes or any("repo.write" in scopes.get(name, ()) for name in (repo_id, namespace))
 
 
-def _card(hub: Hub, patience: Patience, wish: Wish, remote: Remote, scratch: Path) -> str | None:
+def _card(hub: Hub, patience: Patience, wish: Wish, remote: Remote, head: str, scratch: Path) -> str | None:
     if CARD not in remote.files:
         return None
-    at = {"repo_id": wish.repo_id, "repo_type": wish.repo_type, "revision": remote.head}
+    at = {"repo_id": wish.repo_id, "repo_type": wish.repo_type, "revision": head}
     return str(waiting.ask(hub, patience, "text", **at, path=CARD, folder=str(scratch)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep import __version__, metadata, receipt
-from kanjiprep.errors import DatasetError, HubError, os_reason
+from kanjiprep.errors import DatasetError, HubError, UsageError, os_reason
 from kanjiprep.publishing import destination, names, parcel, restore
 from kanjiprep.publishing.destination import MAIN, Remote, RemoteFile
 from kanjiprep.publishing.hub import patience as waiting
@@ -35,7 +35,14 @@ class Wanted:
 
 
 def parse(text: str) -> Wanted | None:
-    """What ``REPO_ID[@REV]`` names; None if ``text`` is a path: it stands here, or looks like one."""
+    """What ``REPO_ID[@REV]`` names; None if ``text`` is a path: it stands here, or looks like one.
+
+    Raises:
+        UsageError: If it is an address.
+    """
+    if "://" in text or (text.startswith("datasets/") and not Path(text).exists()):
+        name = names.meant(text) or "REPO_ID"
+        raise UsageError(f"{text!r:.120} is an address", "--dataset", f"give {name}, or {name}@ with a tag or commit")
     found = _SHAPE.fullmatch(text)
     if found is None or text.startswith(".") or Path(text).exists():
         return None
@@ -97,14 +104,14 @@ def _look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:
         raise _told(error, hub, wanted) from error
     if not remote.exists:
         what = "is neither a folder here nor a dataset on the Hub that the token may see"
-        raise HubError(what, wanted.repo_id, "check the name, or run hf auth login")
+        raise HubError(what, wanted.repo_id, "check the name and whose token it is")
     if not remote.head:
         raise HubError(f"has no revision {wanted.revision!r}", wanted.repo_id, "give a branch, tag or commit of it")
     return remote
 
 
 def _told(error: HubFault, hub: Hub, wanted: Wanted) -> HubError:
-    return told(error.fault, f"{wanted.repo_id} (no folder here)", hub.endpoint)
+    return told(error.fault, f"{wanted.repo_id} (no folder here)", hub)
 
 
 def _select(remote: Remote, wanted: Wanted) -> Mapping[str, RemoteFile]:
@@ -181,7 +188,8 @@ def _receipt(endpoint: str, wanted: Wanted, remote: Remote, folder: Path) -> Rec
         tag="",
         layout="parquet" if any(path.endswith(".parquet") for path in remote.files) else "files",
         private=bool(remote.private),
-        digest=receipt.digest_of(folder),
+        digest=receipt.certified_digest(folder),
+        content=receipt.content_of(folder),
         pictures=len(metadata.read_rows(folder / metadata.NAME)),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=f"kanjiprep {__version__}",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,6 +25,8 @@ _BESIDE: Final = (folder.CERTIFICATE, folder.SUMS, folder.SKIPPED)
 _EARLIER: Final = re.compile(
     r"data/train-\d+-of-\d+\.parquet|samples/(?:[0-9a-f]{5}|\d)\.\w+|[^/]+_kanji_[0-9a-f]{5}\.png"
 )
+_BUILT: Final = "Digest of the whole: `"
+"""Stands in every card that a build writes; the first ones had no marks."""
 _MOST_ENTRIES: Final = 10_000
 """Of a folder. Source: https://huggingface.co/docs/hub/storage-limits."""
 _SLACK_BYTES: Final = 50_000_000
@@ -36,12 +38,12 @@ class LaidOut:
 
     Attributes:
         folders: Each sent after the one before.
-        is_stale: Whether a path of the repository is of an earlier push, and to go unless it is sent again.
-        notes: What became of an existing card.
+        digest: Of the dataset, by its birth certificate; empty if that is none or holds no more.
+        notes: What became of certificate and card.
     """
 
     folders: tuple[Path, ...]
-    is_stale: Callable[[str], bool]
+    digest: str
     notes: tuple[str, ...]
 
 
@@ -73,51 +75,81 @@ def lay_out(checked: Checked, there: Destination, layout: Layout, out: Path, pro
     else:
         last, info, shown = out / "last", None, _spread(at, rows)
         _link_pictures(at, rows, out / "first")
-    beside = [name for name in _BESIDE if (at / name).is_file()]
-    tables = [] if layout == "parquet" else [metadata.NAME, characters.NAME]
-    for name in (*beside, *(name for name in tables if (at / name).is_file())):
+    certificate, notes = _certificate(checked)
+    beside = [name for name in (_BESIDE if certificate and certificate.digest else ()) if (at / name).is_file()]
+    for name in (*beside, *(() if layout == "parquet" else texts(at))):
         staging.link(at / name, last / name)
     facts = DatasetFacts(
         repo_id=there.wish.repo_id,
         layout=layout,
         statistics=checked.statistics,
-        certificate=folder.read_certificate(at),
+        certificate=certificate,
         info=info,
         examples=shown,
         beside=tuple(beside),
     )
-    merged = card(facts, there.card, at)
+    merged, of_card = _card(facts, there.card, at)
     (last / folder.CARD).write_text(merged.text, "utf-8")
     folders = (out,) if layout == "parquet" else (out / "first", last)
-    return LaidOut(folders, is_earlier, merged.notes)
+    return LaidOut(folders, certificate.digest if certificate else "", (*notes, *of_card, *merged.notes))
 
 
-def card(facts: DatasetFacts, theirs: str | None, at: Path) -> merging.Merged:
-    """Our card, merged with the one on the Hub, or else with what somebody wrote into the folder's own.
+def texts(at: Path) -> list[str]:
+    """The tables of a dataset, whose words are in what is sent whatever the layout."""
+    return [name for name in (metadata.NAME, characters.NAME) if (at / name).is_file()]
 
-    Raises:
-        HubError: If the one on the Hub cannot be merged.
-        DatasetError: If the folder's own cannot be.
-    """
+
+def _certificate(checked: Checked) -> tuple[folder.Certificate | None, tuple[str, ...]]:
+    """The birth certificate, without its digest if the files are no longer those that it was written for."""
+    certificate = folder.read_certificate(checked.folder)
+    details = [item.detail for problem in checked.problems if problem.kind == "changed" for item in problem.items]
+    changed = [one for one in details if not one.endswith(" was not built") and not one.startswith(folder.CARD)]
+    if certificate is None or not changed:
+        return certificate, ()
+    note = (
+        f"it was changed since it was built ({changed[0]}), so it goes without {folder.CERTIFICATE} and {folder.SUMS}"
+    )
+    return replace(certificate, digest=""), (note,)
+
+
+def _card(facts: DatasetFacts, theirs: str | None, at: Path) -> tuple[merging.Merged, tuple[str, ...]]:
+    """Our card, merged with the one on the Hub, or else with what somebody wrote into the folder's own."""
     kind: type[KanjiprepError] = HubError
     where = f"README.md of {facts.repo_id}"
+    notes: tuple[str, ...] = ()
     if theirs is None:
-        theirs, kind, where = _own(at, is_built=facts.certificate is not None), DatasetError, str(at / folder.CARD)
-    return merging.merge(dataset_card.hub_card(facts), theirs, kind, where)
+        kind, where = DatasetError, str(at / folder.CARD)
+        theirs, notes = _own_card(at)
+    return merging.merge(dataset_card.hub_card(facts), theirs, kind, where), notes
 
 
-def _own(at: Path, is_built: bool) -> str:
-    """The folder's card, if it can hold a word of its owner: one without our marks was written by a build."""
+def _own_card(at: Path) -> tuple[str, tuple[str, ...]]:
+    """The folder's own card, and what there is to say of it."""
     path = at / folder.CARD
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        return ""
+        return "", ()
     except UnicodeDecodeError as error:
         raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
-    return text if not is_built or merging.BEGIN in text else ""
+    if merging.BEGIN not in text and _BUILT in text:
+        return "", ("README.md of the folder is an earlier build's, and another goes in its place",)
+    return text, ()
+
+
+def refuse_strangers(there: Destination, force: bool) -> None:
+    """Refuse to push over a dataset that is not of an earlier push.
+
+    Raises:
+        HubError: If there is one, and nobody forces us.
+    """
+    found = [path for path in there.remote.files if is_earlier(path)]
+    if found and merging.BEGIN not in (there.card or "") and not force:
+        shown = ", ".join(found[:3]) + (" ..." if len(found) > 3 else "")  # noqa: PLR2004
+        what = f"holds a dataset that kanjiprep did not push ({shown}). Nothing was sent"
+        raise HubError(what, there.wish.repo_id, "give another repository, or --force to replace it")
 
 
 def is_earlier(path: str) -> bool:
@@ -136,11 +168,12 @@ def _spread(at: Path, rows: Iterable[tuple[str, str]]) -> tuple[Example, ...]:
 
 def _samples(at: Path, rows: Iterable[tuple[str, str]], out: Path) -> tuple[Example, ...]:
     """The samples as files of their own, under names that every system takes."""
-    found = []
+    found: list[Example] = []
     for number, example in enumerate(_spread(at, rows)):
-        is_literal = len(example.literal) == 1
-        name = f"{ord(example.literal):05x}" if is_literal else f"{number}"
-        path = f"{SAMPLES}/{name}{Path(example.file_name).suffix.lower()}"
+        suffix = Path(example.file_name).suffix.lower()
+        name = f"{ord(example.literal):05x}" if len(example.literal) == 1 else f"{number}"
+        taken = {one.file_name for one in found}
+        path = next(one for one in (f"{SAMPLES}/{name}{suffix}", f"{SAMPLES}/{number}{suffix}") if one not in taken)
         staging.link(at / example.file_name, out / path)
         found.append(Example(example.literal, path, example.caption))
     return tuple(found)

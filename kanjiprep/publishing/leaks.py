@@ -28,10 +28,20 @@ _OVERLAP: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A place where something secret stands."""
+    """A place where something secret stands.
+
+    Attributes:
+        file: Its name.
+        what: What sort of secret.
+        line: From 1; 0 in a file that is no text.
+    """
 
     file: str
     what: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}{f':{self.line}' if self.line else ''} holds {self.what}"
 
 
 def secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
@@ -56,28 +66,36 @@ def find(folder: Path, files: Iterable[str], secrets: Mapping[str, str], paths: 
         DatasetError: If a file cannot be read.
     """
     exact = {f"the value of {name}": re.escape(value).encode() for name, value in secrets.items()}
-    local = {f"a path of this machine ({path})": re.escape(f"{path}{os.sep}").encode() for path in paths}
+    known = [path for path in paths if path != path.parent]  # with the root, every address would be found
+    local = {f"a path of this machine ({path})": re.escape(f"{path}{os.sep}").encode() for path in known}
     kinds = [*_SHAPES, *exact.items(), *local.items()]
     pattern = re.compile(b"|".join(b"(%s)" % shape for _, shape in kinds))
     for name in files:
-        found = dict.fromkeys(kinds[number][0] for number in _groups(folder / name, pattern))
-        yield from (Leak(name, what) for what in found)
+        found: dict[str, int] = {}
+        for number, line in _matches(folder / name, pattern):
+            found.setdefault(kinds[number][0], line)
+        yield from (Leak(name, what, line) for what, line in found.items())
 
 
-def refuse_in(folder: Path, environ: Mapping[str, str], private: Iterable[Path], but: str = "") -> None:
-    """Refuse to send a folder with a secret in one of its files.
+def refuse_in(folder: Path, files: Iterable[str], environ: Mapping[str, str], near: Path) -> None:
+    """Refuse to send files with a secret in them, or a path of this machine.
 
     Args:
-        folder: With all that is in it.
+        folder: Where they are.
+        files: Their names.
         environ: Whose secrets are looked for beside what looks like one.
-        private: Folders of this machine that nobody else needs to know.
-        but: A file that is not sent.
+        near: The folder that they come from, which with the home is looked for as a path.
 
     Raises:
         DatasetError: Naming the first places, and no secret.
     """
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    refuse(find(folder, [name for name in names if name != but], secrets_of(environ), private), folder)
+    homes = [Path(environ["HOME"])] if environ.get("HOME") else []
+    refuse(find(folder, files, secrets_of(environ), [near, *homes]), folder)
+
+
+def names(folder: Path) -> list[str]:
+    """All files in ``folder``, as paths inside it."""
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def refuse(leaks: Iterable[Leak], where: Path) -> None:
@@ -86,20 +104,23 @@ def refuse(leaks: Iterable[Leak], where: Path) -> None:
     Raises:
         DatasetError: Naming the first places, and no secret.
     """
-    found = [f"{leak.file} holds {leak.what}" for leak in leaks]
+    found = list(map(str, leaks))
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""  # noqa: PLR2004
         raise DatasetError(f"{', '.join(found[:3])}{more}", str(where), "take it out; nothing was sent")
 
 
-def _groups(path: Path, pattern: re.Pattern[bytes]) -> Iterator[int]:
-    """Number of the kind of each match, from 0."""
+def _matches(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    """Number of the kind, from 0, and line of each match."""
     try:
         with path.open("rb") as stream:
-            before = b""
+            before, line, is_text = b"", 1, True
             while chunk := stream.read(CHUNK):
-                for match in pattern.finditer(before + chunk):
-                    yield (match.lastindex or 1) - 1
+                window = before + chunk
+                is_text = is_text and b"\0" not in chunk
+                for match in pattern.finditer(window):
+                    yield (match.lastindex or 1) - 1, line + window.count(b"\n", 0, match.start()) if is_text else 0
                 before = chunk[-_OVERLAP:]
+                line += window.count(b"\n", 0, len(window) - len(before))
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from kanjiprep import __version__, metadata, receipt
 from kanjiprep.dataset import check as checking
 from kanjiprep.dataset.check import Checked
-from kanjiprep.errors import DatasetError
+from kanjiprep.errors import DatasetError, UsageError
 from kanjiprep.paths import resolved
 from kanjiprep.publishing import delivery, destination, layouts, leaks, parcel, staging
+from kanjiprep.publishing.delivery import Delivered
 from kanjiprep.publishing.destination import Destination, Wish
 from kanjiprep.publishing.hub.courier import Hub
 from kanjiprep.publishing.hub.patience import Patience
@@ -23,6 +25,8 @@ from kanjiprep.publishing.parcel import Parcel
 from kanjiprep.receipt import Receipt
 
 _SHOWN: Final = 3
+_ALWAYS: Final = ("no_rows", "missing_picture", "unreadable_picture")
+"""Kinds of problem that no force helps against: there would be nothing to send, or something else than pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class PushRequest:
         dataset: Its folder.
         wish: The repository.
         layout: Parquet files with the pictures inside, or the files as they are.
-        force: Whether a dataset that is not fit to train on may go.
+        force: Whether a dataset that is not fit to train on may go, and over one that we did not push.
         dry_run: Whether nothing is to be sent.
         workers: Threads that check pictures.
         cache: Where it is laid out.
@@ -55,59 +59,35 @@ class Pushed:
     """What came of a push.
 
     Attributes:
-        status: ``dry run`` if nothing was sent.
-        repo_id: ``NAMESPACE/NAME``.
-        url: Its page.
-        revision: The branch.
-        tag: That stands at the commit; empty for none.
-        commit: That holds the dataset; empty for a dry run.
-        private: Whether only some may see it.
-        created: Whether the repository was made for it, or would be.
-        who: Whose token was used.
+        hub: What stands there.
         layout: ``parquet`` or ``files``.
-        digest: Of the dataset.
+        digest: Of the dataset, by its birth certificate; empty if it has none that holds.
         pictures: How many.
-        sent: Bytes by path of what was not there yet, or not so.
-        removed: Paths of an earlier push that are gone, or would be.
-        in_one_commit: Whether it arrives whole or not at all.
-        requests: To the Hub itself, beside those to its storage, that the sending takes.
         receipt: Where the receipt is; None for a dry run.
         notes: What else a user should know.
     """
 
-    status: Literal["pushed", "unchanged", "dry run"]
-    repo_id: str
-    url: str
-    revision: str
-    tag: str
-    commit: str
-    private: bool
-    created: bool
-    who: str
+    hub: Delivered
     layout: Layout
     digest: str
     pictures: int
-    sent: Mapping[str, int]
-    removed: tuple[str, ...]
-    in_one_commit: bool
-    requests: int
     receipt: Path | None
     notes: tuple[str, ...]
 
     @property
     def pinned(self) -> str:
         """What ``--dataset`` takes to train on exactly this."""
-        return f"{self.repo_id}@{self.tag or self.commit}"
+        return f"{self.hub.repo_id}@{self.hub.tag or self.hub.commit}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """All that is known of a push when it is about to be sent."""
+class _Laid:
+    """A dataset that is laid out and about to be sent."""
 
-    request: PushRequest
-    checked: Checked
-    there: Destination
     packed: Parcel
+    digest: str
+    content: str
+    pictures: int
     notes: tuple[str, ...]
 
 
@@ -117,96 +97,80 @@ def push(request: PushRequest, hub: Hub, patience: Patience) -> Pushed:
     Raises:
         HubError: If it cannot be sent, telling how things stand there now.
         DatasetError: If it is not fit, cannot be read, holds a secret, or its receipt cannot be written.
-        UsageError: If the path cannot be followed.
+        UsageError: If the path cannot be followed, or the arguments are the wrong way round.
     """
     at = resolved(request.dataset)
-    metadata.read_rows(at / metadata.NAME)  # what is no dataset is told before the Hub is asked
-    if not request.dry_run:
-        _refuse_without_receipt(at)
+    _refuse_no_dataset(at, request)
     with staging.opened(request.cache, f"{at} {request.wish.repo_id}") as scratch:
         there = destination.find(hub, patience, request.wish, scratch / "card")
-        job = _prepare(request, at, there, scratch, patience)
-        if request.dry_run:
-            before = parcel.difference(job.packed, there.remote.files)
-            return _pushed(job, "dry run", "", before.missing, before.stale, None)
-        done = delivery.deliver(hub, patience, there, job.packed)
-    path = receipt.write(at, _receipt(job, done.commit))
-    return _pushed(job, done.status, done.commit, done.sent, done.removed, path)
+        laid = _lay_out(request, at, there, scratch, patience)
+        done = delivery.deliver(hub, patience, there, laid.packed, request.dry_run)
+    path = None if request.dry_run else receipt.write(at, _receipt(request, there, laid, done.commit))
+    return Pushed(done, request.layout, laid.digest, laid.pictures, path, laid.notes)
 
 
-def _prepare(request: PushRequest, at: Path, there: Destination, scratch: Path, patience: Patience) -> _Job:
+def _refuse_no_dataset(at: Path, request: PushRequest) -> None:
+    """What is no dataset is told before the Hub is asked."""
+    if not at.exists() and Path(request.wish.repo_id).is_dir():
+        words = f"kanjiprep push {shlex.quote(request.wish.repo_id)} {shlex.quote(str(request.dataset))}"
+        raise UsageError("is no folder, and the dataset comes first", str(request.dataset), words)
+    if at.is_file():
+        raise DatasetError("is a file, not the folder of a dataset", str(at), "give the folder that it is in")
+    metadata.read_rows(at / metadata.NAME)
+    if not request.dry_run and not os.access(at, os.W_OK):
+        what = "must not be written, and the receipt of the push goes there"
+        raise DatasetError(what, str(at), "change its permissions, or push a copy")
+
+
+def _lay_out(request: PushRequest, at: Path, there: Destination, scratch: Path, patience: Patience) -> _Laid:
+    content = receipt.content_of(at)
     checked = checking.judge(at, request.workers, patience.progress)
     _refuse_unfit(checked, request.force)
     staging.refuse_cramped(scratch, layouts.needed_bytes(checked))
     laid = layouts.lay_out(checked, there, request.layout, scratch / "out", patience.progress)
-    for folder in (at, *laid.folders):
-        leaks.refuse_in(folder, request.environ, (at, Path.home()), but=receipt.NAME)
+    layouts.refuse_strangers(there, request.force)
+    leaks.refuse_in(at, layouts.texts(at), request.environ, at)
+    for folder in laid.folders:
+        leaks.refuse_in(folder, leaks.names(folder), request.environ, at)
     message = f"Push {checked.statistics.samples:,} pictures with kanjiprep"
-    packed = parcel.pack(laid.folders, laid.is_stale, message, patience.progress)
-    return _Job(request, checked, there, packed, laid.notes)
-
-
-def _refuse_without_receipt(folder: Path) -> None:
-    if not os.access(folder, os.W_OK):
-        what = "must not be written, and the receipt of the push goes there"
-        raise DatasetError(what, str(folder), "change its permissions, or push a copy")
+    packed = parcel.pack(laid.folders, layouts.is_earlier, message, patience.progress)
+    return _Laid(packed, laid.digest, content, checked.statistics.samples, (*_warnings(checked), *laid.notes))
 
 
 def _refuse_unfit(checked: Checked, force: bool) -> None:
-    wrong = [problem for problem in checked.problems if problem.severity == "error"]
-    if wrong and not force:
-        first = wrong[0]
-        where = ", ".join(map(str, first.items[:_SHOWN])) + (" ..." if len(first.items) > _SHOWN else "")
-        more = f" (and {len(wrong) - 1} more kinds of problem)" if len(wrong) > 1 else ""
-        what = f"is not fit to train on: {first.what}: {len(first.items):,} ({where}){more}. Nothing was sent"
-        raise DatasetError(what, str(checked.folder), f"{first.remedy}, see kanjiprep check, or give --force")
+    errors = [problem for problem in checked.problems if problem.severity == "error"]
+    wrong = [problem for problem in errors if not force or problem.kind in _ALWAYS]
+    if not wrong:
+        return
+    first = wrong[0]
+    where = ", ".join(map(str, first.items[:_SHOWN])) + (" ..." if len(first.items) > _SHOWN else "")
+    more = f", and {len(wrong) - 1} more of kanjiprep check" if len(wrong) > 1 else ""
+    what = f"is not fit to train on: {first.what}: {len(first.items):,} ({where}){more}. Nothing was sent"
+    way = "" if any(problem.kind in _ALWAYS for problem in wrong) else ", or give --force"
+    raise DatasetError(what, str(checked.folder), f"{first.remedy}{way}")
 
 
-def _pushed(
-    job: _Job,
-    status: Literal["pushed", "unchanged", "dry run"],
-    commit: str,
-    sent: tuple[str, ...],
-    removed: tuple[str, ...],
-    path: Path | None,
-) -> Pushed:
-    there = job.there
+def _warnings(checked: Checked) -> Iterator[str]:
+    """What check has to say and does not stand in the way."""
+    found = [f"{problem.kind} {len(problem.items):,}" for problem in checked.problems]
+    if found:
+        yield f"kanjiprep check finds {', '.join(found)}"
+
+
+def _receipt(request: PushRequest, there: Destination, laid: _Laid, commit: str) -> Receipt:
     wish, remote = there.wish, there.remote
-    return Pushed(
-        status=status,
-        repo_id=wish.repo_id,
-        url=there.url,
-        revision=wish.revision,
-        tag=wish.tag,
-        commit=commit,
-        private=wish.private if remote.private is None else remote.private,
-        created=not remote.exists,
-        who=there.identity.name,
-        layout=job.request.layout,
-        digest=receipt.digest_of(job.checked.folder),
-        pictures=job.checked.statistics.samples,
-        sent=delivery.sizes(job.packed, sent),
-        removed=removed,
-        in_one_commit=job.packed.is_atomic,
-        requests=delivery.requests(there, job.packed),
-        receipt=path,
-        notes=job.notes,
-    )
-
-
-def _receipt(job: _Job, commit: str) -> Receipt:
-    wish, remote = job.there.wish, job.there.remote
     return Receipt(
-        endpoint=job.there.identity.endpoint,
+        endpoint=there.identity.endpoint,
         repo_id=wish.repo_id,
         commit=commit,
         revision=wish.revision,
         tag=wish.tag,
-        layout=job.request.layout,
+        layout=request.layout,
         private=wish.private if remote.private is None else remote.private,
-        digest=receipt.digest_of(job.checked.folder),
-        pictures=job.checked.statistics.samples,
+        digest=laid.digest,
+        content=laid.content,
+        pictures=laid.pictures,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=f"kanjiprep {__version__}",
-        sha256={path: one.sha256 for path, one in job.packed.files.items()},
+        sha256={path: one.sha256 for path, one in laid.packed.files.items()},
     )

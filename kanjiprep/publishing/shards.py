@@ -22,6 +22,11 @@ from kanjiprep.progress import Progress
 FOLDER: Final = "data"
 SHARD_PICTURE_BYTES: Final = 100_000_000
 """The most picture bytes in one file, and so in memory and in one transfer that breaks off."""
+MOST_SHARDS: Final = 8
+"""A dataset that would have more has larger files instead: with few files it arrives in one commit.
+
+Of two files that follow each other, the pictures are more than one file may hold; hence the 2 where this is used.
+"""
 GROUP_ROWS: Final = 100
 """Rows that are written, and later read, at once.
 
@@ -183,11 +188,11 @@ def _size(path: Path) -> int:
 def _parts(rows: Sequence[_Row]) -> list[list[_Row]]:
     """The rows in runs, each as long as its pictures fit into one file."""
     parts: list[list[_Row]] = []
-    room = 0
+    room, most = 0, max(SHARD_PICTURE_BYTES, 2 * sum(row.size for row in rows) // MOST_SHARDS)
     for row in rows:
         if row.size > room:
             parts.append([])
-            room = SHARD_PICTURE_BYTES
+            room = most
         parts[-1].append(row)
         room -= row.size
     return parts

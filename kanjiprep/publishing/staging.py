@@ -76,15 +76,21 @@ def refuse_cramped(folder: Path, needed: int) -> None:
 def link(source: Path, target: Path) -> None:
     """Lay out ``source`` at ``target`` without a second copy where the disk allows it.
 
+    What a symbolic link leads to is laid out, and nothing is ever written over: ``target`` may share its bytes
+    with a file of the user's.
+
     Raises:
-        HubError: If it cannot be.
+        HubError: If it cannot be, or there is something at ``target``.
     """
     with _as_hub_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(source, target)
+            os.link(source.resolve(), target)
+        except FileExistsError:
+            raise
         except OSError:  # another disk, or one that knows no links
-            shutil.copyfile(source, target)
+            with source.open("rb") as stream, target.open("xb") as copy:
+                shutil.copyfileobj(stream, copy)
 
 
 @contextmanager

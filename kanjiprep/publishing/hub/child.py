@@ -21,6 +21,7 @@ from kanjiprep.publishing.hub import fault
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+_SHORTEST: Final = 8
 Report = Callable[[int, int], None]
 """Hears bytes that are done, and bytes in all."""
 
@@ -213,8 +214,8 @@ def answer(api: HfApi, question: Mapping[str, Any], say: Callable[[Mapping[str, 
 
 
 def redacted(line: str, secret: str | None) -> str:
-    """``line`` with no ``secret`` in it."""
-    return line.replace(secret, "(token)") if secret else line
+    """``line`` with no ``secret`` in it; a very short one is none, and its letters are those of other words."""
+    return line.replace(secret, "(token)") if secret and len(secret) >= _SHORTEST else line
 
 
 def _questions(lines: Iterable[str]) -> queue.SimpleQueue[dict[str, Any]]:

@@ -25,6 +25,7 @@ Report = Callable[[int, int], None]
 
 ENDPOINT: Final = "https://huggingface.co"
 _ENDED: Final = {"ended": True}
+_VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _DEFAULTS: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -52,6 +53,10 @@ class Hub(Protocol):
     @property
     def endpoint(self) -> str:
         """The address that is asked."""
+
+    @property
+    def login(self) -> str:
+        """What has another token used."""
 
     def call(
         self,
@@ -90,6 +95,12 @@ class Courier:
     def endpoint(self) -> str:
         """The address that is asked."""
         return self._environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
+
+    @property
+    def login(self) -> str:
+        """What has another token used: a variable goes before a login."""
+        variable = next((name for name in _VARIABLES if self._environ.get(name)), "")
+        return f"set {variable} to it" if variable else "run hf auth login"
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +186,7 @@ class Courier:
     def _silence(self, within_s: float) -> str:
         """What there is to say of a wait that was too long; the client tells its own failures to stderr alone."""
         last = self._last_line("Error")
-        return f"no answer within {within_s:.0f} s" + (f", after {last}" if last else "")
+        return f"no answer within {within_s:.3g} s" + (f", after {last}" if last else "")
 
     def _last_line(self, holding: str = "") -> str:
         """The last line that the child said on stderr, without secrets."""

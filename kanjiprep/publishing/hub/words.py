@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kanjiprep.errors import HubError
+from kanjiprep.publishing.hub.courier import Hub
 from kanjiprep.publishing.hub.fault import Fault, Kind
 
 _TOKENS: Final = "{endpoint}/settings/tokens"
@@ -13,10 +14,13 @@ _WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
     "invalid": ("the client refuses it: {what}", "mend that and run it again"),
     "no token": ("there is no token", f"make one that can write at {_TOKENS} and run hf auth login, or set HF_TOKEN"),
     "offline": ("HF_HUB_OFFLINE is set", "unset it"),
-    "unauthorized": ("the token is refused{status}: {what}", f"make one at {_TOKENS} and run hf auth login"),
-    "forbidden": ("the token must not do this{status}: {what}", f"let it write at {_TOKENS}, or run hf auth login"),
+    "unauthorized": ("the token is refused{status}: {what}", f"make one at {_TOKENS} and {{login}}"),
+    "forbidden": (
+        "the token must not do this{status}: {what}",
+        f"let it write at {_TOKENS}, or make another and {{login}}",
+    ),
     "payment": ("the Hub asks for payment{status}: {what}", "free some space there, or see its plans"),
-    "missing": ("is not there, or the token must not see it{status}", "check the name, or run hf auth login"),
+    "missing": ("is not there, or the token must not see it{status}", "check the name and whose token it is"),
     "missing revision": ("has no such revision{status}: {what}", "give a branch, tag or commit that is there"),
     "gated": ("is gated{status}: {what}", "accept its conditions on its page, then run it again"),
     "conflict": ("the Hub is at another change{status}: {what}", "run the same command again"),
@@ -33,13 +37,13 @@ _WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
 }
 
 
-def told(fault: Fault, where: str, endpoint: str, state: str = "", remedy: str = "") -> HubError:
+def told(fault: Fault, where: str, hub: Hub, state: str = "", remedy: str = "") -> HubError:
     """The error that tells ``fault``.
 
     Args:
         fault: What went wrong.
         where: A repository, or the Hub's address.
-        endpoint: That address, for links.
+        hub: Who was asked.
         state: How things stand on the Hub now, if anything was to change there.
         remedy: What to do, where something better than the kind's own is known.
     """
@@ -49,7 +53,8 @@ def told(fault: Fault, where: str, endpoint: str, state: str = "", remedy: str =
         "what": fault.what.rstrip(".") or fault.kind,
         "status": f" ({fault.status})" if fault.status else "",
         "wait": wait,
-        "endpoint": endpoint,
+        "endpoint": hub.endpoint,
+        "login": hub.login,
     }
     asked = f", request {fault.request_id}" if fault.request_id and fault.kind in ("server", "broken") else ""
     text = what.format(**parts) + asked + (f". {state}" if state else "")
