@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.errors import HubError
+from kanjiprep.errors import HubError, Interrupted
 from kanjiprep.publishing import delivery, destination
 from kanjiprep.publishing.delivery import Delivered
 from kanjiprep.publishing.destination import Wish
@@ -197,7 +197,8 @@ def test_what_was_made_though_the_hub_said_no_was_made(hub: FakeHub, packed: Par
 
 @pytest.mark.parametrize("call", ["create", "branch"])
 def test_when_nobody_knows_whether_something_was_made_that_is_said(hub: FakeHub, packed: Parcel, call: str) -> None:
-    hub.faults = {call: [Fault("forbidden")], "look": [None, Fault("network")]}
+    looks: list[Fault | None] = [None, None] if call == "branch" else [None]
+    hub.faults = {call: [Fault("forbidden")], "look": [*looks, Fault("network")]}
     if call == "branch":
         hub.has("me/kanji", OLD)
     with pytest.raises(HubError, match="No file was sent, and whether more was made is not known"):
@@ -274,3 +275,26 @@ def test_a_failure_between_two_folders_says_that_some_files_arrived(
     hub.faults["send"] = [None, Fault("forbidden")]
     with pytest.raises(HubError, match="Some files arrived; what loads from it is as before until the last"):
         deliver(hub, in_two())
+
+
+def test_what_was_to_be_private_does_not_go_where_somebody_made_it_public(packed: Parcel) -> None:
+    class Public(FakeHub):
+        def _create(self, repo_id: str, repo_type: str, private: bool) -> str:
+            self.has(repo_id, {})
+            return repo_id
+
+    hub = Public()
+    with pytest.raises(HubError, match="somebody made it public meanwhile, and --private was asked for. Nothing of"):
+        deliver(hub, packed, private=True)
+    assert hub.repos["me/kanji"]["branches"]["main"] == {}
+
+
+def test_ctrl_c_while_sending_says_that_nobody_knows(packed: Parcel) -> None:
+    class Interrupting(FakeHub):
+        def _send(self, **arguments: Any) -> str:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    with pytest.raises(
+        Interrupted, match="interrupted while sending to me/kanji; whether it arrived is not known; run"
+    ):
+        deliver(Interrupting(), packed)

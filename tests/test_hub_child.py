@@ -186,8 +186,9 @@ def test_any_exception_is_a_fault() -> None:
 
 
 def test_a_secret_is_taken_out_of_whatever_is_said() -> None:
-    assert child.redacted('{"what": "bad hf_abc"}', "hf_abc") == '{"what": "bad (token)"}'
+    assert child.redacted('{"what": "bad hf_abcdefg"}', "hf_abcdefg") == '{"what": "bad (token)"}'
     assert child.redacted("all", None) == "all"
+    assert child.redacted('{"answer": "a"}', "a") == '{"answer": "a"}', "so short a token is none"
 
 
 def test_questions_are_answered_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,3 +181,17 @@ def test_merging_twice_is_merging_once_and_nothing_of_theirs_is_lost(
     if their_body.strip():
         assert whole.startswith(before)
         assert whole.endswith(after.partition(END)[2])
+
+
+def test_pictures_of_others_stay_in_the_gallery_and_ours_are_renewed() -> None:
+    ours = "---\nwidget:\n- text: new\n  output: {url: images/a.png}\n---\n"
+    theirs = (
+        "---\nwidget:\n- text: old\n  output: {url: images/b.png}\n"
+        "- text: mine\n  output: {url: gallery/c.png}\n- odd\n---\n"
+    )
+    merged = merge(ours, theirs, HubError, "card").text
+    table, _ = split(merged, "card", HubError)
+    assert [one if isinstance(one, str) else one["text"] for one in table["widget"]] == ["new", "mine", "odd"]
+    without = merge("---\nlicense: mit\n---\n", theirs, HubError, "card")
+    assert "gallery/c.png" in without.text
+    assert "images/b.png" not in without.text

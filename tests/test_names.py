@@ -56,9 +56,7 @@ def test_names_of_branches_and_tags_are_taken(good: str) -> None:
     names.refuse_revision(good, "--tag")
 
 
-@pytest.mark.parametrize(
-    "bad", ["", "my tag", "-x", "a..b", "a//b", "a/", "a.", "a.lock", "x~1", "x" * 97, "c" * 40, "refs/pr/1"]
-)
+@pytest.mark.parametrize("bad", ["", "my tag", "-x", "a..b", "a//b", "a/", "a.", "a.lock", "x~1", "x" * 97])
 def test_what_is_no_name_of_a_branch_or_tag_is_refused(bad: str) -> None:
     with pytest.raises(HubError, match="is no name for --tag"):
         names.refuse_revision(bad, "--tag")
@@ -69,3 +67,9 @@ def test_a_tag_may_not_be_called_as_a_branch(tag: str, revision: str) -> None:
     with pytest.raises(HubError, match="is a branch, so it is no name for --tag"):
         names.refuse_tag(tag, revision)
     names.refuse_tag("v1.0", revision)
+
+
+@pytest.mark.parametrize("name", ["c" * 40, "refs/pr/1", "a b"])
+def test_a_new_branch_may_not_be_called_as_a_commit(name: str) -> None:
+    with pytest.raises(HubError, match="is no name for --revision"):
+        names.refuse_branch(name, "--revision")

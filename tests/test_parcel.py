@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+import pytest
+
+from kanjiprep.errors import HubError
 from kanjiprep.publishing import parcel
 from kanjiprep.publishing.destination import RemoteFile
 from kanjiprep.publishing.parcel import Difference
@@ -45,3 +49,9 @@ def test_a_parcel_of_many_files_or_folders_is_not_one_commit_for_sure(tmp_path: 
     few = parcel_of(tmp_path / "few", {str(number): b"x" for number in range(parcel.MOST_ATOMIC)})
     many = parcel_of(tmp_path / "many", {str(number): b"x" for number in range(parcel.MOST_ATOMIC + 1)})
     assert (few.is_atomic, many.is_atomic) == (True, False)
+
+
+def test_a_name_that_is_no_text_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.json")
+    with pytest.raises(HubError, match="is no name for a file on the Hub; rename it"):
+        parcel_of(tmp_path, {name: b"{}"})

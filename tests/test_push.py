@@ -222,6 +222,22 @@ def test_a_dataset_that_was_changed_after_its_push_is_not_taken_for_it(dataset: 
     assert pictures.read(dataset, silent).hub == ""
 
 
+def test_a_folder_in_the_place_of_the_receipt_is_told_before_the_work(
+    dataset: Path, hub: FakeHub, push_it: Push
+) -> None:
+    (dataset / "push.json").mkdir()
+    with pytest.raises(DatasetError, match="push.json: is a folder, and the receipt goes there; move it away"):
+        push_it()
+    assert hub.asked == []
+
+
+def test_a_very_long_caption_is_shown_in_part(dataset: Path, hub: FakeHub, push_it: Push) -> None:
+    rows = [(name, "long " * 20_000) for name, _ in metadata.read_rows(dataset / "metadata.csv")]
+    (dataset / "metadata.csv").write_bytes(metadata.to_csv(rows))
+    push_it()
+    assert len(card(hub)) < 20_000
+
+
 def test_two_drawings_of_one_character_are_both_shown_and_neither_is_touched(
     dataset: Path, hub: FakeHub, push_it: Push
 ) -> None:
@@ -332,5 +348,5 @@ def test_what_is_no_picture_cannot_be_sent_even_by_force(
 
 def test_a_row_that_leads_out_of_the_folder_is_not_followed(dataset: Path, tmp_path: Path) -> None:
     (dataset.parent / "x.png").write_bytes(b"x")
-    with pytest.raises(DatasetError, match="'../x.png' is no picture beside it"):
+    with pytest.raises(DatasetError, match="'../x.png' is no safe name of a picture"):
         layouts._link_pictures(dataset, [("../x.png", "x")], tmp_path / "out")

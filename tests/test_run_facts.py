@@ -70,7 +70,7 @@ def test_a_run_tells_all_that_a_card_needs(tmp_path: Path) -> None:
     assert found == RunFacts(
         name="mine",
         title="A tiny random SD3 on a CPU, for rehearsals and tests",
-        base=Base("sd3", "tiny", "", "bf16"),
+        base=Base("sd3", "tiny", "", False, "bf16"),
         adapter=Adapter(4, 4.0, ("to_q", "to_k", "to_v", "to_out.0")),
         pictures=Pictures("ab" * 32, 12, "", "", ('"kanji" 0', '"kanji" 1', '"kanji" 2')),
         recipe=Recipe(
@@ -100,7 +100,7 @@ def test_a_run_tells_all_that_a_card_needs(tmp_path: Path) -> None:
 def test_a_large_model_is_told_with_its_repository_and_its_gpus(tmp_path: Path) -> None:
     settings = ("machine.gpus=2", "lora.alpha=64", "training.accumulation=3")
     found = facts(trained(tmp_path, preset=presets.load("sd35-large-lora", settings), on_gpu=True, usd_per_hour=3.6))
-    assert found.base == Base("sd3", "large", "stabilityai/stable-diffusion-3.5-large", "bf16")
+    assert found.base == Base("sd3", "large", "stabilityai/stable-diffusion-3.5-large", False, "bf16")
     assert (found.adapter.rank, found.adapter.alpha) == (128, 64.0)
     assert (found.recipe.batch, found.recipe.accumulation, found.recipe.pictures_a_step) == (6, 3, 36)
     assert found.machine.gpus == ("NVIDIA A100", "NVIDIA A100")

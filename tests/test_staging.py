@@ -43,7 +43,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HubError, match="cannot be written: not a directory; free some space"):
+    with pytest.raises(HubError, match="cannot be written: file exists; free some space"):
         staging.opened(tmp_path / "file", "a").__enter__()
 
 
@@ -83,3 +83,22 @@ def test_of_a_link_what_it_leads_to_is_laid_out(tmp_path: Path) -> None:
     staging.link(tmp_path / "b", tmp_path / "out" / "x")
     assert not (tmp_path / "out" / "x").is_symlink()
     assert (tmp_path / "out" / "x").read_text() == "a"
+
+
+def test_what_others_left_behind_is_swept_out_and_what_they_hold_is_not(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "file").touch()
+    with staging.opened(tmp_path, "a") as held, staging.opened(tmp_path, "b"):
+        assert held.exists()
+        assert not left.exists()
+
+
+def test_a_folder_that_is_gone_between_open_and_lock_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    lock = os.open(tmp_path / "a", os.O_RDONLY)
+    (tmp_path / "a").rmdir()
+    assert not staging._is_taken(lock, tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    assert not staging._is_taken(lock, tmp_path / "a"), "another of that name"
+    os.close(lock)

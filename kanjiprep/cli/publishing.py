@@ -212,7 +212,7 @@ def _tell_where(done: Delivered, kind: str) -> None:
     talk.say(f"{done.repo_id}: a {seen} {kind}{made}{branch}, as {done.who}")
     files = f"{_counted(len(done.sent), 'file')}, {sum(done.sent.values()) / 1e6:,.1f} MB"
     if done.status == "dry run":
-        _tell_dry(done, files)
+        _tell_dry(done, files, kind)
     elif done.status == "unchanged":
         talk.say(f"unchanged: all files stand there already, as {done.commit[:12]}")
     else:
@@ -223,7 +223,7 @@ def _tell_where(done: Delivered, kind: str) -> None:
         talk.say(f"tag: {done.tag} stands at {done.commit[:12]}")
 
 
-def _tell_dry(done: Delivered, files: str) -> None:
+def _tell_dry(done: Delivered, files: str, kind: str) -> None:
     for path, size in list(done.sent.items())[:_SHOWN]:
         click.echo(f"{size:>12,}  {path}")
     if len(done.sent) > _SHOWN:
@@ -235,7 +235,8 @@ def _tell_dry(done: Delivered, files: str) -> None:
     if not done.sent and not done.removed:
         talk.say("would send nothing: all files stand there already")
         return
-    how = "in one commit" if done.in_one_commit else "in several commits, the captions in the last"
+    last = ", the captions in the last" if kind == "dataset" else ""
+    how = "in one commit" if done.in_one_commit else f"in several commits{last}"
     talk.say(f"would send {files}, {how}, with {_counted(done.requests, 'request')}")
 
 

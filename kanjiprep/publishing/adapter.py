@@ -127,6 +127,7 @@ def earlier(card: str) -> Callable[[str], bool]:
     table, _ = front_matter.split(card, CARD, HubError)
     entries: Any = table.get("widget")
     shown = [one.get("output") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
-    pictures = frozenset(str(one.get("url")) for one in shown if isinstance(one, dict))
+    urls = (str(one.get("url")) for one in shown if isinstance(one, dict))
+    pictures = frozenset(url for url in urls if merging.OUR_PICTURE.fullmatch(url))
     is_ours = merging.BEGIN in card
     return lambda path: is_ours and (path in pictures or path == NOTICE or _EARLIER.fullmatch(path) is not None)

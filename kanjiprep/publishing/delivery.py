@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from kanjiprep.errors import HubError
+from kanjiprep.errors import HubError, Interrupted
 from kanjiprep.publishing import destination as places
 from kanjiprep.publishing.destination import Destination, Remote
 from kanjiprep.publishing.hub import patience as waiting
@@ -116,6 +116,7 @@ def deliver(
 
     Raises:
         HubError: If that fails, telling how things stand on the Hub now.
+        Interrupted: If Ctrl-C ends the sending.
     """
     left = difference(parcel, destination.remote.files)
     places.refuse_taken_tag(destination.wish, destination.remote, has_changes=bool(left))
@@ -131,7 +132,8 @@ def deliver(
         _send(post, str(last), left.stale)
     commit = _verify(post) if left else post.remote.head
     _tag(post, commit)
-    return _delivered(destination, parcel, left, "pushed" if left else "unchanged", commit)
+    done = _delivered(destination, parcel, left, "pushed" if left else "unchanged", commit)
+    return replace(done, private=bool(post.remote.private))
 
 
 def _delivered(
@@ -184,6 +186,9 @@ def _make_room(post: _Post) -> None:
     if not post.remote.head:
         _make(post, "branch", lambda seen: bool(seen.head), branch=post.wish.revision)
         post.remote = post.look("A branch was made, and so far nothing else")
+    if post.wish.private and post.remote.private is False:
+        what = "somebody made it public meanwhile, and --private was asked for. Nothing of yours was sent"
+        raise HubError(what, post.wish.repo_id, "change that in its settings")
     if post.remote.files.get(places.CARD) != before:
         what = "somebody else wrote its card meanwhile, and nothing of yours was sent"
         raise HubError(what, post.wish.repo_id, "run the same command again")
@@ -229,6 +234,9 @@ def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
         waiting.insist(post.patience, attempt)
     except HubFault as error:
         raise post.told(error.fault, post.state(post.look_once())) from error
+    except KeyboardInterrupt as error:
+        what = f"interrupted while sending to {post.wish.repo_id}; whether it arrived is not known"
+        raise Interrupted(what, remedy="run the same command again: it looks before it sends") from error
 
 
 def _has_arrived(post: _Post, seen: Remote) -> bool:

@@ -14,12 +14,14 @@ class Base:
         family: ``sd3`` or ``sd1x``.
         flavour: Of the family.
         repo: On the Hub; empty for a model that is on no Hub.
+        is_copy: Whether it was read from a folder, by whose flavour we know ``repo``.
         precision: In which its frozen weights were held.
     """
 
     family: str
     flavour: str
     repo: str
+    is_copy: bool
     precision: str
 
 

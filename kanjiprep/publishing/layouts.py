@@ -29,7 +29,8 @@ _BUILT: Final = "Digest of the whole: `"
 """Stands in every card that a build writes; the first ones had no marks."""
 _MOST_ENTRIES: Final = 10_000
 """Of a folder. Source: https://huggingface.co/docs/hub/storage-limits."""
-_SLACK_BYTES: Final = 50_000_000
+_MOST_SHOWN: Final = 500
+_SLACK_BYTES: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,14 @@ def _spread(at: Path, rows: Iterable[tuple[str, str]]) -> tuple[Example, ...]:
     step = max(1, len(known) // dataset_card.MOST_EXAMPLES)
     chosen = known[::step][: dataset_card.MOST_EXAMPLES]
     about = characters.read(at, [name for name, _ in chosen])
-    return tuple(Example(one.character or name, name, text) for one, (name, text) in zip(about, chosen, strict=True))
+    return tuple(
+        Example(one.character or name, name, shortened(text)) for one, (name, text) in zip(about, chosen, strict=True)
+    )
+
+
+def shortened(text: str) -> str:
+    """``text`` as far as a card shows it."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
 def _samples(at: Path, rows: Iterable[tuple[str, str]], out: Path) -> tuple[Example, ...]:
@@ -184,7 +192,6 @@ def _link_pictures(at: Path, rows: Iterable[tuple[str, str]], out: Path) -> None
     if len(names) > _MOST_ENTRIES - 100:
         what = f"has {len(names):,} pictures, and the Hub takes {_MOST_ENTRIES:,} files in a folder"
         raise DatasetError(what, str(at), "push it with --layout parquet")
+    shards.refuse_unfit(names, str(at / metadata.NAME))
     for name in names:
-        if Path(name).name != name or not (at / name).is_file():
-            raise DatasetError(f"{name!r} is no picture beside it", str(at / metadata.NAME), "run kanjiprep check")
         staging.link(at / name, out / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,16 @@ from typing import Final
 from kanjiprep.errors import DatasetError, os_reason
 
 _SHAPES: Final = (
-    ("a token of the Hub", rb"\bhf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}"),
-    ("a token of GitHub", rb"\b(?:gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{40,})"),
-    ("a key of AWS", rb"\bAKIA[0-9A-Z]{16}\b"),
-    ("a key of Lambda", rb"\bsecret_[A-Za-z0-9-]{1,64}_[A-Za-z0-9]{20,}"),
-    ("a key of OpenAI", rb"\bsk-[A-Za-z0-9_-]{32,}"),
+    ("a token of the Hub", rb"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}"),
+    ("a token of GitHub", rb"gh[opsur]_[A-Za-z0-9]{36}"),
+    ("a token of GitHub", rb"github_pat_[A-Za-z0-9_]{40,}"),
+    ("a key of AWS", rb"AKIA[0-9A-Z]{16}(?![0-9A-Z])"),
+    ("a key of Lambda", rb"secret_[A-Za-z0-9-]{1,64}_[A-Za-z0-9]{20,}"),
+    ("a key of OpenAI", rb"sk-[A-Za-z0-9_-]{32,}"),
     ("a private key", rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
 )
+"""Each begins with letters of its own: with the edge of a word first, the search takes twenty times as long."""
+_WORD: Final = re.compile(rb"\w")
 _NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY", re.IGNORECASE)
 _SHORTEST: Final = 12
 """A shorter value of the environment is no secret that one could look for."""
@@ -65,15 +68,14 @@ def find(folder: Path, files: Iterable[str], secrets: Mapping[str, str], paths: 
     Raises:
         DatasetError: If a file cannot be read.
     """
-    exact = {f"the value of {name}": re.escape(value).encode() for name, value in secrets.items()}
+    exact = [(f"the value of {name}", re.escape(value.encode())) for name, value in secrets.items()]
     known = [path for path in paths if path != path.parent]  # with the root, every address would be found
-    local = {f"a path of this machine ({path})": re.escape(f"{path}{os.sep}").encode() for path in known}
-    kinds = [*_SHAPES, *exact.items(), *local.items()]
-    pattern = re.compile(b"|".join(b"(%s)" % shape for _, shape in kinds))
+    local = [(f"a path of this machine ({path})", re.escape(f"{path}{os.sep}".encode())) for path in known]
+    kinds = [(what, re.compile(shape), shape[:1].isalpha()) for what, shape in (*_SHAPES, *exact, *local)]
     for name in files:
         found: dict[str, int] = {}
-        for number, line in _matches(folder / name, pattern):
-            found.setdefault(kinds[number][0], line)
+        for what, line in _matches(folder / name, kinds):
+            found.setdefault(what, line)
         yield from (Leak(name, what, line) for what, line in found.items())
 
 
@@ -110,16 +112,19 @@ def refuse(leaks: Iterable[Leak], where: Path) -> None:
         raise DatasetError(f"{', '.join(found[:3])}{more}", str(where), "take it out; nothing was sent")
 
 
-def _matches(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
-    """Number of the kind, from 0, and line of each match."""
+def _matches(path: Path, kinds: Sequence[tuple[str, re.Pattern[bytes], bool]]) -> Iterator[tuple[str, int]]:
+    """Kind and line of each match; one that begins with a letter begins a word."""
     try:
         with path.open("rb") as stream:
             before, line, is_text = b"", 1, True
             while chunk := stream.read(CHUNK):
                 window = before + chunk
                 is_text = is_text and b"\0" not in chunk
-                for match in pattern.finditer(window):
-                    yield (match.lastindex or 1) - 1, line + window.count(b"\n", 0, match.start()) if is_text else 0
+                for what, pattern, begins_word in kinds:
+                    for match in pattern.finditer(window):
+                        start = match.start()
+                        if not (begins_word and _WORD.match(window[max(0, start - 1) : start])):
+                            yield what, line + window.count(b"\n", 0, start) if is_text else 0
                 before = chunk[-_OVERLAP:]
                 line += window.count(b"\n", 0, len(window) - len(before))
     except OSError as error:

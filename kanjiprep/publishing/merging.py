@@ -13,6 +13,7 @@ from kanjiprep.publishing import front_matter
 BEGIN: Final = "<!-- kanjiprep: begin (what stands between these lines is renewed by kanjiprep) -->"
 END: Final = "<!-- kanjiprep: end -->"
 
+WIDGET: Final = "widget"
 LICENCE: Final = ("license", "license_name", "license_link")
 FACTS: Final = frozenset(
     {
@@ -25,7 +26,7 @@ FACTS: Final = frozenset(
         "library_name",
         "pipeline_tag",
         "size_categories",
-        "widget",
+        WIDGET,
     }
 )
 """Keys that state facts of the files. What is not in our card is not so any more."""
@@ -34,6 +35,8 @@ UNIONS: Final = frozenset(
 )
 """Keys with lists to which everybody may add."""
 
+OUR_PICTURE: Final = re.compile(r"images/[a-z0-9_]+\.png")
+"""A picture of a gallery as we name it."""
 _MARK = re.compile(r"^[ \t]*<!-- kanjiprep: (begin|end)\b[^\r\n]*", re.MULTILINE)
 
 
@@ -107,6 +110,7 @@ def _part(body: str, where: str, first_line: int, kind: type[KanjiprepError]) ->
 def _tables(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     facts = FACTS if "license" in ours else FACTS.difference(LICENCE)
     gone = [key for key in theirs if key in facts and key not in ours]
+    gone = [key for key in gone if key != WIDGET or not _others(theirs[key])]
     keys = [*(key for key in theirs if key not in gone), *(key for key in ours if key not in theirs)]
     table = {key: _merged(key, ours, theirs) for key in keys}
     notes = [f"{key} was taken out of the card: it no longer holds" for key in gone if key not in LICENCE]
@@ -117,11 +121,22 @@ def _tables(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[st
 
 
 def _merged(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Any:
+    if key == WIDGET and isinstance(ours.get(key, []), list):
+        shown = ours.get(key, [])
+        return [*shown, *(one for one in _others(theirs.get(key)) if one not in shown)]
     if key not in ours:
         return theirs[key]
     if key in FACTS or theirs.get(key) is None:
         return ours[key]
     return _union(theirs[key], ours[key]) if key in UNIONS else theirs[key]
+
+
+def _others(widget: Any) -> list[Any]:
+    """Entries of a gallery with pictures that are not ours."""
+    entries = widget if isinstance(widget, list) else []
+    outputs = [one.get("output") if isinstance(one, dict) else None for one in entries]
+    urls = [str(one.get("url")) if isinstance(one, dict) else "" for one in outputs]
+    return [one for one, url in zip(entries, urls, strict=True) if not OUR_PICTURE.fullmatch(url)]
 
 
 def _union(theirs: Any, ours: Any) -> Any:

@@ -14,11 +14,13 @@ class Base:
         repo: On the Hub; empty for one that is not there, as the tiny random model of a rehearsal.
         name: As people say it.
         family: ``sd3`` or ``sd1x``.
+        is_copy: Whether it was read from a folder, so that nobody knows whether it is unchanged.
     """
 
     repo: str
     name: str
     family: Literal["sd3", "sd1x"]
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from kanjiprep.publishing import extras, facts, model_facts, scores
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.destination import Wish
 from kanjiprep.publishing.facts import RunFacts
+from kanjiprep.publishing.layouts import shortened
 from kanjiprep.publishing.lora import Lora
 from kanjiprep.publishing.model_facts import ModelFacts
 from kanjiprep.publishing.scores import Scores
@@ -46,7 +47,9 @@ def model_facts_of(
     return ModelFacts(
         repo_id=wish.repo_id,
         title=wish.repo_id.rpartition("/")[2],
-        base=model_facts.Base(run.base.repo, model.name, "sd3" if run.base.family == "sd3" else "sd1x"),
+        base=model_facts.Base(
+            run.base.repo, model.name, "sd3" if run.base.family == "sd3" else "sd1x", run.base.is_copy
+        ),
         adapter=adapter,
         data=_data(run.pictures),
         training=_training(run, chosen),
@@ -86,7 +89,7 @@ def adapter_of(lora: Lora, planned: facts.Adapter, repairs: tuple[str, ...]) -> 
 def _data(pictures: facts.Pictures) -> model_facts.TrainingData:
     return model_facts.TrainingData(
         pictures=pictures.count,
-        caption=next(iter(pictures.captions), ""),
+        caption=shortened(next(iter(pictures.captions), "")),
         is_kanji=bool(pictures.digest),
         repo_id=pictures.hub_dataset,
         revision=pictures.hub_revision,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kanjiprep.errors import HubError
 from kanjiprep.progress import Progress
 from kanjiprep.publishing.destination import RemoteFile
 
@@ -79,7 +80,11 @@ class Difference:
 
 
 def pack(folders: Sequence[Path], is_stale: Callable[[str], bool], message: str, progress: Progress) -> Parcel:
-    """The parcel of all files in ``folders``, each read once."""
+    """The parcel of all files in ``folders``, each read once.
+
+    Raises:
+        HubError: If a name is none for the Hub.
+    """
     paths = [(path, path.relative_to(folder).as_posix()) for folder in folders for path in _files(folder)]
     files = {}
     for done, (path, name) in enumerate(paths, 1):
@@ -89,7 +94,11 @@ def pack(folders: Sequence[Path], is_stale: Callable[[str], bool], message: str,
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+    for path in sorted(folder.rglob("*")):
+        if not path.name.isprintable():  # a byte that is no UTF-8 is none either
+            raise HubError(f"{path.name!r} is no name for a file on the Hub", remedy="rename it")
+        if path.is_file():
+            yield path
 
 
 def sent(path: Path) -> Sent:

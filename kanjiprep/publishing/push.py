@@ -77,7 +77,8 @@ class Pushed:
     @property
     def pinned(self) -> str:
         """What ``--dataset`` takes to train on exactly this."""
-        return f"{self.hub.repo_id}@{self.hub.tag or self.hub.commit}"
+        revision = self.hub.tag or self.hub.commit
+        return f"{self.hub.repo_id}@{revision}" if revision else self.hub.repo_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def push(request: PushRequest, hub: Hub, patience: Patience) -> Pushed:
         there = destination.find(hub, patience, request.wish, scratch / "card")
         laid = _lay_out(request, at, there, scratch, patience)
         done = delivery.deliver(hub, patience, there, laid.packed, request.dry_run)
-    path = None if request.dry_run else receipt.write(at, _receipt(request, there, laid, done.commit))
+    path = None if request.dry_run else receipt.write(at, _receipt(there, laid, done, request.layout))
     return Pushed(done, request.layout, laid.digest, laid.pictures, path, laid.notes)
 
 
@@ -117,6 +118,8 @@ def _refuse_no_dataset(at: Path, request: PushRequest) -> None:
     if at.is_file():
         raise DatasetError("is a file, not the folder of a dataset", str(at), "give the folder that it is in")
     metadata.read_rows(at / metadata.NAME)
+    if (at / receipt.NAME).is_dir():
+        raise DatasetError("is a folder, and the receipt goes there", str(at / receipt.NAME), "move it away")
     if not request.dry_run and not os.access(at, os.W_OK):
         what = "must not be written, and the receipt of the push goes there"
         raise DatasetError(what, str(at), "change its permissions, or push a copy")
@@ -157,16 +160,15 @@ def _warnings(checked: Checked) -> Iterator[str]:
         yield f"kanjiprep check finds {', '.join(found)}"
 
 
-def _receipt(request: PushRequest, there: Destination, laid: _Laid, commit: str) -> Receipt:
-    wish, remote = there.wish, there.remote
+def _receipt(there: Destination, laid: _Laid, done: Delivered, layout: Layout) -> Receipt:
     return Receipt(
         endpoint=there.identity.endpoint,
-        repo_id=wish.repo_id,
-        commit=commit,
-        revision=wish.revision,
-        tag=wish.tag,
-        layout=request.layout,
-        private=wish.private if remote.private is None else remote.private,
+        repo_id=done.repo_id,
+        commit=done.commit,
+        revision=done.revision,
+        tag=done.tag,
+        layout=layout,
+        private=done.private,
         digest=laid.digest,
         content=laid.content,
         pictures=laid.pictures,

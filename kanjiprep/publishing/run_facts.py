@@ -50,7 +50,7 @@ def read(run: Path, state: RunState, chosen: Chosen) -> RunFacts:
     return RunFacts(
         name=run.resolve().name,
         title=_told(spec.title, known),
-        base=Base(spec.model.family, spec.model.flavour, _base_repo(run, spec), spec.model.precision),
+        base=_base(run, spec),
         adapter=Adapter(spec.lora.rank, spec.lora.alpha or float(spec.lora.rank), spec.lora.targets),
         pictures=_pictures(run, environment),
         recipe=_recipe(spec, order, _rate(run, spec, chosen)),
@@ -76,16 +76,17 @@ def _places(run: Path, state: RunState, environment: _Environment, order: Order)
     yield from (str(Path(home).parent), str(Path(home).parent.parent)) if home else ()
 
 
-def _base_repo(run: Path, spec: RunSpec) -> str:
-    """The base model on the Hub; nothing for a folder, which nobody else has and whose path is private."""
+def _base(run: Path, spec: RunSpec) -> Base:
+    """The base model; of a folder, whose path is private, the one that its flavour is of."""
     model = spec.model
-    if model.path:
-        repo = _repo(model.path)
-        return "" if repo and (run / repo).exists() else repo
+    named = _repo(model.path)
+    if named and not (run / named).exists():
+        return Base(model.family, model.flavour, named, False, model.precision)
     try:
-        return models.model_of(model.family, model.flavour).repo
+        repo = models.model_of(model.family, model.flavour).repo
     except UsageError as error:
         raise TrainerError(error.what, str(run / presets.SPEC), error.remedy) from error
+    return Base(model.family, model.flavour, repo, bool(repo and model.path), model.precision)
 
 
 def _repo(text: str) -> str:

@@ -26,13 +26,16 @@ def opened(cache: Path, key: str) -> Iterator[Path]:
     """
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
     with _as_hub_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        _sweep(cache)
+        folder.mkdir(exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _hold(lock, folder)
+        if not _is_taken(lock, folder):
+            raise HubError("another push of the same to the same is at work", str(folder), "wait for it or stop it")
         try:
             with _as_hub_error(folder):
-                _sweep(folder)
+                _empty(folder)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -40,16 +43,30 @@ def opened(cache: Path, key: str) -> Iterator[Path]:
         os.close(lock)
 
 
-def _hold(lock: int, folder: Path) -> None:
+def _is_taken(lock: int, folder: Path) -> bool:
+    """Whether we hold ``folder`` from now on, and it is still the one that was opened."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise HubError(
-            "another push of the same to the same is at work", str(folder), "wait for it or stop it"
-        ) from error
+        return os.fstat(lock).st_ino == folder.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(cache: Path) -> None:
+    """Remove what others left behind who are gone."""
+    for folder in [one for one in cache.iterdir() if one.is_dir() and not one.is_symlink()]:
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another is ahead of us
+            continue
+        try:
+            if _is_taken(lock, folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _empty(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -101,5 +118,5 @@ def _as_hub_error(path: Path) -> Iterator[None]:
         raise HubError(
             f"cannot be written: {os_reason(error)}",
             str(error.filename or path),
-            "free some space, or mend its permissions",
+            "free some space, mend its permissions, or set XDG_CACHE_HOME to another folder",
         ) from error
