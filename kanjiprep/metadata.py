@@ -33,7 +33,11 @@ def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
     except UnicodeDecodeError as error:
         raise DatasetError(f"not UTF-8 text at byte {error.start}", str(path), "save it as UTF-8") from error
     except OSError as error:
-        remedy = "run kanjiprep build" if isinstance(error, FileNotFoundError) else "check its permissions"
+        remedy = (
+            "run kanjiprep build"
+            if isinstance(error, FileNotFoundError | NotADirectoryError)
+            else "check its permissions"
+        )
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), remedy) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

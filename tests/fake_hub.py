@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,10 +80,10 @@ class FakeHub:
         head = self.head(repo_id, revision)
         return {"exists": True, "private": repo["private"], "head": head, "files": files, "tags": tags}
 
-    def _text(self, repo_id: str, repo_type: str, revision: str, path: str, folder: str) -> str:
+    def _content(self, repo_id: str, repo_type: str, revision: str, path: str, folder: str) -> str:
         branches = self.repos[repo_id]["branches"]
         found = next(files for name, files in branches.items() if self.head(repo_id, name) == revision)
-        return str(found[path].decode())
+        return base64.b64encode(found[path]).decode()
 
     def _create(self, repo_id: str, repo_type: str, private: bool) -> str:
         self.has(repo_id, {".gitattributes": b"*.png lfs"}, private)

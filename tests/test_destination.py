@@ -105,7 +105,7 @@ def test_what_was_to_be_private_does_not_become_public(tmp_path: Path) -> None:
             Fault("forbidden", "No.", 403),
             r"me/kanji: the token must not do this \(403\): No. Nothing was sent",
         ),
-        ("text", Fault("gated", "Ask.", 403), r"me/kanji: is gated \(403\): Ask. Nothing was sent"),
+        ("content", Fault("gated", "Ask.", 403), r"me/kanji: is gated \(403\): Ask. Nothing was sent"),
     ],
 )
 def test_a_fault_is_told_with_what_helps(tmp_path: Path, call: str, fault: Fault, says: str) -> None:
@@ -122,3 +122,10 @@ def test_names_are_looked_at_before_anybody_is_asked(tmp_path: Path, more: dict[
     with pytest.raises(HubError, match="is no name"):
         find(hub, tmp_path, **more)
     assert hub.asked == []
+
+
+def test_a_card_that_is_no_text_is_told_and_not_written_over(tmp_path: Path) -> None:
+    hub = FakeHub()
+    hub.has("me/kanji", {"README.md": b"caf\xe9"})
+    with pytest.raises(HubError, match="README.md of me/kanji: is not UTF-8 text at byte 3; mend it there by hand"):
+        find(hub, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Callable
@@ -101,10 +102,10 @@ def test_a_look_without_a_right_is_a_fault() -> None:
     assert found["kind"] == "unauthorized"
 
 
-def test_a_text_is_read_though_it_is_no_utf8(tmp_path: Path) -> None:
+def test_the_bytes_of_a_file_come_unharmed(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(b"caf\xe9")
     found = call(
-        "text",
+        "content",
         Api(hf_hub_download=str(tmp_path / "README.md")),
         repo_id="me/kanji",
         repo_type="dataset",
@@ -112,7 +113,7 @@ def test_a_text_is_read_though_it_is_no_utf8(tmp_path: Path) -> None:
         path="README.md",
         folder=str(tmp_path),
     )
-    assert found == "caf\ufffd"
+    assert base64.b64decode(found) == b"caf\xe9"
 
 
 def test_what_is_made_twice_is_made_once() -> None:

@@ -350,3 +350,11 @@ def test_a_row_that_leads_out_of_the_folder_is_not_followed(dataset: Path, tmp_p
     (dataset.parent / "x.png").write_bytes(b"x")
     with pytest.raises(DatasetError, match="'../x.png' is no safe name of a picture"):
         layouts._link_pictures(dataset, [("../x.png", "x")], tmp_path / "out")
+
+
+def test_a_secret_in_the_card_on_the_hub_is_told_of_that_card(hub: FakeHub, push_it: Push) -> None:
+    hub.has("me/kanji", {"README.md": f"# Mine\n\n{TOKEN}\n".encode()})
+    says = "README.md of me/kanji: holds a token of the Hub in line 3. Nothing was sent; take it out there"
+    with pytest.raises(HubError, match=says) as caught:
+        push_it()
+    assert TOKEN not in str(caught.value)

@@ -237,7 +237,8 @@ def _tell_dry(done: Delivered, files: str, kind: str) -> None:
         return
     last = ", the captions in the last" if kind == "dataset" else ""
     how = "in one commit" if done.in_one_commit else f"in several commits{last}"
-    talk.say(f"would send {files}, {how}, with {_counted(done.requests, 'request')}")
+    least = "" if done.in_one_commit else "at least "
+    talk.say(f"would send {files}, {how}, with {least}{_counted(done.requests, 'request')}")
 
 
 def _counted(number: int, word: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -106,7 +105,7 @@ class _Post:
             return made
         if self.parcel.is_atomic:
             return "Somebody else has changed it meanwhile, and nothing of yours arrived"
-        return "Some files arrived; what loads from it is as before until the last"
+        return "Some files arrived, and the captions did not yet"
 
 
 def deliver(
@@ -158,22 +157,27 @@ def _delivered(
 
 
 def requests(destination: Destination, parcel: Parcel) -> int:
-    """How many requests ``deliver`` will make to the Hub if all goes well; those to its storage are not counted."""
-    before = difference(parcel, destination.remote.files)
-    made = 1 + _LOOK if not destination.remote.exists else 0
-    branched = 1 + _LOOK if destination.remote.exists and not destination.remote.head else 0
-    counts = [sum(path.is_file() for path in folder.rglob("*")) for folder in parcel.folders]
-    batches = sum(-(-count // _BATCH) for count in counts)
-    sent = (_SEND + batches + bool(before.stale) + _LOOK) if before else 0
-    tag = destination.wish.tag
-    return made + branched + sent + (_TAG if tag and tag not in destination.remote.tags else 0)
+    """How many requests ``deliver`` makes to the Hub if all goes well, or at least, if in several commits.
+
+    Those to its storage are not counted.
+    """
+    wish, remote = destination.wish, destination.remote
+    before = difference(parcel, remote.files)
+    room = 0
+    if not remote.exists:
+        room = 1 + _LOOK
+    if not remote.head and (remote.exists or wish.revision != places.MAIN):
+        room += 1 + _LOOK
+    commits = sum(1 + -(-count // _BATCH) for count in parcel.counts)
+    sent = _ONCE + commits + bool(before.stale) + _LOOK if before else 0
+    return room + sent + (_TAG if wish.tag and wish.tag not in remote.tags else 0)
 
 
 _LOOK: Final = 2
 _TAG: Final = 2
 _BATCH: Final = 256
-_SEND: Final = 3
-"""The card is validated, leave to store is asked for, and the commit is made."""
+_ONCE: Final = 2
+"""The card is validated, and leave to store is asked for."""
 
 
 def _make_room(post: _Post) -> None:
@@ -216,10 +220,8 @@ def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
         "message": post.parcel.message,
         "stale": list(stale),
     }
-    attempts = itertools.count(1)
 
     def attempt(within_s: float) -> None:
-        next(attempts)
         report = waiting.reporter(post.patience, "send large files (kB)")
         try:
             silence_s = min(post.patience.silence_s, within_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -233,4 +234,9 @@ def _card(hub: Hub, patience: Patience, wish: Wish, remote: Remote, head: str, s
     if CARD not in remote.files:
         return None
     at = {"repo_id": wish.repo_id, "repo_type": wish.repo_type, "revision": head}
-    return str(waiting.ask(hub, patience, "text", **at, path=CARD, folder=str(scratch)))
+    data = base64.b64decode(waiting.ask(hub, patience, "content", **at, path=CARD, folder=str(scratch)))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        where = f"{CARD} of {wish.repo_id}"
+        raise HubError(f"is not UTF-8 text at byte {error.start}", where, "mend it there by hand") from error

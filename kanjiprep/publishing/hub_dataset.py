@@ -73,10 +73,20 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
     with _scratch(folder, sum(one.size for one in files.values())) as scratch:
         whole = scratch / folder.name
         _download(hub, patience, wanted, remote, files, scratch / "files")
-        restore.restore(scratch / "files", whole, patience.progress)
+        _restore(scratch / "files", whole, wanted, patience)
         receipt.write(whole, _receipt(hub.endpoint, wanted, remote, whole))
         _put(whole, folder)
     return folder
+
+
+def _restore(files: Path, whole: Path, wanted: Wanted, patience: Patience) -> None:
+    """Have the folder made; what is wrong with the files is told of the repository, for here they are gone soon."""
+    try:
+        restore.restore(files, whole, patience.progress)
+    except DatasetError as error:
+        inside = error.where.removeprefix(str(files)).lstrip("/")
+        where = f"{inside} of {wanted.repo_id}" if inside else wanted.repo_id
+        raise DatasetError(error.what, where, error.remedy) from error
 
 
 def _put(whole: Path, folder: Path) -> None:

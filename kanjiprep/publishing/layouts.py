@@ -100,6 +100,12 @@ def texts(at: Path) -> list[str]:
     return [name for name in (metadata.NAME, characters.NAME) if (at / name).is_file()]
 
 
+def sources(at: Path) -> list[str]:
+    """The files of a dataset that go along in one way or another."""
+    rows = dict.fromkeys(name for name, _ in metadata.read_rows(at / metadata.NAME))
+    return [name for name in (*texts(at), *_BESIDE, folder.CARD, *rows) if (at / name).is_file()]
+
+
 def _certificate(checked: Checked) -> tuple[folder.Certificate | None, tuple[str, ...]]:
     """The birth certificate, without its digest if the files are no longer those that it was written for."""
     certificate = folder.read_certificate(checked.folder)

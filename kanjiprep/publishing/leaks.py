@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.errors import DatasetError, HubError, os_reason
 
 _SHAPES: Final = (
     ("a token of the Hub", rb"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}"),
@@ -26,6 +27,8 @@ _NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY", re.IGNORECASE)
 _SHORTEST: Final = 12
 """A shorter value of the environment is no secret that one could look for."""
 CHUNK: Final = 1 << 22
+_Kind = tuple[str, re.Pattern[bytes], bool]
+"""In words, how it is found, and whether it begins a word."""
 _OVERLAP: Final = 4096
 
 
@@ -68,15 +71,38 @@ def find(folder: Path, files: Iterable[str], secrets: Mapping[str, str], paths: 
     Raises:
         DatasetError: If a file cannot be read.
     """
+    kinds = _kinds(secrets, paths)
+    for name in files:
+        try:
+            with (folder / name).open("rb") as stream:
+                yield from _in_stream(name, stream, kinds)
+        except OSError as error:
+            where, remedy = str(folder / name), "check its permissions"
+            raise DatasetError(f"cannot be read: {os_reason(error)}", where, remedy) from error
+
+
+def find_in_text(name: str, text: str, secrets: Mapping[str, str], paths: Iterable[Path]) -> Iterator[Leak]:
+    """Every leak in a text that is called ``name``."""
+    return _in_stream(name, io.BytesIO(text.encode()), _kinds(secrets, paths))
+
+
+def _kinds(secrets: Mapping[str, str], paths: Iterable[Path]) -> tuple[_Kind, ...]:
     exact = [(f"the value of {name}", re.escape(value.encode())) for name, value in secrets.items()]
     known = [path for path in paths if path != path.parent]  # with the root, every address would be found
     local = [(f"a path of this machine ({path})", re.escape(f"{path}{os.sep}".encode())) for path in known]
-    kinds = [(what, re.compile(shape), shape[:1].isalpha()) for what, shape in (*_SHAPES, *exact, *local)]
-    for name in files:
-        found: dict[str, int] = {}
-        for what, line in _matches(folder / name, kinds):
-            found.setdefault(what, line)
-        yield from (Leak(name, what, line) for what, line in found.items())
+    return tuple((what, re.compile(shape), shape[:1].isalpha()) for what, shape in (*_SHAPES, *exact, *local))
+
+
+def _in_stream(name: str, stream: IO[bytes], kinds: Iterable[_Kind]) -> Iterator[Leak]:
+    found: dict[str, int] = {}
+    for what, line in _matches(stream, tuple(kinds)):
+        found.setdefault(what, line)
+    return (Leak(name, what, line) for what, line in found.items())
+
+
+def private_paths(environ: Mapping[str, str], near: Path) -> list[Path]:
+    """Folders of this machine that nobody else needs to know: that of what is sent, and the home."""
+    return [near, *([Path(environ["HOME"])] if environ.get("HOME") else [])]
 
 
 def refuse_in(folder: Path, files: Iterable[str], environ: Mapping[str, str], near: Path) -> None:
@@ -86,13 +112,24 @@ def refuse_in(folder: Path, files: Iterable[str], environ: Mapping[str, str], ne
         folder: Where they are.
         files: Their names.
         environ: Whose secrets are looked for beside what looks like one.
-        near: The folder that they come from, which with the home is looked for as a path.
+        near: The folder of the user's that they come from.
 
     Raises:
         DatasetError: Naming the first places, and no secret.
     """
-    homes = [Path(environ["HOME"])] if environ.get("HOME") else []
-    refuse(find(folder, files, secrets_of(environ), [near, *homes]), folder)
+    refuse(find(folder, files, secrets_of(environ), private_paths(environ, near)), near)
+
+
+def refuse_card(card: str | None, repo_id: str, environ: Mapping[str, str], near: Path) -> None:
+    """Refuse to send the card that stands on the Hub once more with a secret in it.
+
+    Raises:
+        HubError: Naming the first places, and no secret.
+    """
+    found = list(find_in_text("README.md", card or "", secrets_of(environ), private_paths(environ, near)))
+    if found:
+        what = f"holds {found[0].what} in line {found[0].line}. Nothing was sent"
+        raise HubError(what, f"README.md of {repo_id}", "take it out there, and make a new one if it was public")
 
 
 def names(folder: Path) -> list[str]:
@@ -112,20 +149,16 @@ def refuse(leaks: Iterable[Leak], where: Path) -> None:
         raise DatasetError(f"{', '.join(found[:3])}{more}", str(where), "take it out; nothing was sent")
 
 
-def _matches(path: Path, kinds: Sequence[tuple[str, re.Pattern[bytes], bool]]) -> Iterator[tuple[str, int]]:
+def _matches(stream: IO[bytes], kinds: Sequence[_Kind]) -> Iterator[tuple[str, int]]:
     """Kind and line of each match; one that begins with a letter begins a word."""
-    try:
-        with path.open("rb") as stream:
-            before, line, is_text = b"", 1, True
-            while chunk := stream.read(CHUNK):
-                window = before + chunk
-                is_text = is_text and b"\0" not in chunk
-                for what, pattern, begins_word in kinds:
-                    for match in pattern.finditer(window):
-                        start = match.start()
-                        if not (begins_word and _WORD.match(window[max(0, start - 1) : start])):
-                            yield what, line + window.count(b"\n", 0, start) if is_text else 0
-                before = chunk[-_OVERLAP:]
-                line += window.count(b"\n", 0, len(window) - len(before))
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
+    before, line, is_text = b"", 1, True
+    while chunk := stream.read(CHUNK):
+        window = before + chunk
+        is_text = is_text and b"\0" not in chunk
+        for what, pattern, begins_word in kinds:
+            for match in pattern.finditer(window):
+                start = match.start()
+                if not (begins_word and _WORD.match(window[max(0, start - 1) : start])):
+                    yield what, line + window.count(b"\n", 0, start) if is_text else 0
+        before = chunk[-_OVERLAP:]
+        line += window.count(b"\n", 0, len(window) - len(before))

@@ -48,12 +48,14 @@ class Parcel:
     Attributes:
         folders: Each sent after the one before; a repository is whole after the last one.
         files: By path in the repository, of all folders.
+        counts: How many each folder holds.
         is_stale: Whether a file of the repository that is not among them is an earlier parcel's.
         message: Of the commit.
     """
 
     folders: tuple[Path, ...]
     files: Mapping[str, Sent]
+    counts: tuple[int, ...]
     is_stale: Callable[[str], bool]
     message: str
 
@@ -85,12 +87,13 @@ def pack(folders: Sequence[Path], is_stale: Callable[[str], bool], message: str,
     Raises:
         HubError: If a name is none for the Hub.
     """
-    paths = [(path, path.relative_to(folder).as_posix()) for folder in folders for path in _files(folder)]
+    inside = [list(_files(folder)) for folder in folders]
+    paths = [(path, folder) for folder, found in zip(folders, inside, strict=True) for path in found]
     files = {}
-    for done, (path, name) in enumerate(paths, 1):
-        files[name] = sent(path)
+    for done, (path, folder) in enumerate(paths, 1):
+        files[path.relative_to(folder).as_posix()] = sent(path)
         progress("hash files", done, len(paths))
-    return Parcel(tuple(folders), files, is_stale, message)
+    return Parcel(tuple(folders), files, tuple(map(len, inside)), is_stale, message)
 
 
 def _files(folder: Path) -> Iterator[Path]:

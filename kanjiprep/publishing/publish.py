@@ -79,6 +79,7 @@ def publish(request: PublishRequest, hub: Hub, patience: Patience) -> Published:
         out = scratch / "out"
         staging.refuse_cramped(scratch, 2 * chosen.weights.stat().st_size)
         ready = adapter.lay_out(source, there, out)
+        leaks.refuse_card(there.card, there.wish.repo_id, request.environ, request.run)
         leaks.refuse_in(out, leaks.names(out), request.environ, request.run)
         message = f"Publish the adapter of step {chosen.step:,} with kanjiprep"
         packed = parcel.pack([out], ready.is_stale, message, patience.progress)

@@ -132,7 +132,8 @@ def _lay_out(request: PushRequest, at: Path, there: Destination, scratch: Path, 
     staging.refuse_cramped(scratch, layouts.needed_bytes(checked))
     laid = layouts.lay_out(checked, there, request.layout, scratch / "out", patience.progress)
     layouts.refuse_strangers(there, request.force)
-    leaks.refuse_in(at, layouts.texts(at), request.environ, at)
+    leaks.refuse_in(at, layouts.sources(at), request.environ, at)
+    leaks.refuse_card(there.card, there.wish.repo_id, request.environ, at)
     for folder in laid.folders:
         leaks.refuse_in(folder, leaks.names(folder), request.environ, at)
     message = f"Push {checked.statistics.samples:,} pictures with kanjiprep"

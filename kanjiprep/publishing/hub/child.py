@@ -6,6 +6,7 @@ it is imported: whoever waits for it can end it. It ends itself when nobody list
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -77,10 +78,10 @@ def _tags(api: HfApi, at: Mapping[str, Any]) -> dict[str, str]:
     return {one.name: one.target_commit for one in api.list_repo_refs(**at).tags}
 
 
-def text(api: HfApi, report: Report, repo_id: str, repo_type: str, revision: str, path: str, folder: str) -> str:  # noqa: ARG001
-    """The text of a small file; bytes that are no UTF-8 become U+FFFD."""
+def content(api: HfApi, report: Report, repo_id: str, repo_type: str, revision: str, path: str, folder: str) -> str:  # noqa: ARG001
+    """The bytes of a small file, in base64."""
     found = api.hf_hub_download(repo_id, path, repo_type=repo_type, revision=revision, local_dir=folder)
-    return Path(found).read_bytes().decode("utf-8", "replace")
+    return base64.b64encode(Path(found).read_bytes()).decode()
 
 
 def create(api: HfApi, report: Report, repo_id: str, repo_type: str, private: bool) -> str:  # noqa: ARG001
@@ -170,7 +171,7 @@ def _counting(report: Report, total: int) -> type[Any]:
 
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
-    one.__name__: one for one in (identity, look, text, create, branch, send, tag, tags, download)
+    one.__name__: one for one in (identity, look, content, create, branch, send, tag, tags, download)
 }
 
 
