@@ -16,6 +16,7 @@ from kanjiprep.errors import DatasetError, os_reason
 
 NAME: Final = "push.json"
 _CERTIFICATE: Final = "build.json"
+_SUMS: Final = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Receipt:
         pictures: How many.
         at: When, in UTC as in ISO 8601.
         tool: Which kanjiprep.
+        fetched: Whether the folder was made from what stands there, and not the other way round.
         sha256: Of every file there, by path.
     """
 
@@ -50,6 +52,7 @@ class Receipt:
     pictures: int
     at: str
     tool: str
+    fetched: bool
     sha256: Mapping[str, str]
 
     @property
@@ -103,7 +106,9 @@ def content_of(folder: Path) -> str:
 
 
 def _sha256(path: Path) -> bytes:
-    """Of a file; of one that is not there, none."""
+    """Of a file; of one that is not there, or is no file, none."""
+    if path.exists() and not path.is_file():
+        return b""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
@@ -114,7 +119,7 @@ def _sha256(path: Path) -> bytes:
 
 
 def certified_digest(folder: Path) -> str:
-    """The digest in the birth certificate of ``folder``; empty without one.
+    """The digest in the birth certificate of ``folder``; empty without one, or if the captions are not of it.
 
     Raises:
         DatasetError: If there is a certificate that cannot be read.
@@ -127,7 +132,16 @@ def certified_digest(folder: Path) -> str:
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError("cannot be read", str(path), "run kanjiprep check on its folder") from error
     digest = certificate.get("digest") if isinstance(certificate, dict) else None
-    return digest if isinstance(digest, str) else ""
+    return digest if isinstance(digest, str) and _are_of_it(folder) else ""
+
+
+def _are_of_it(folder: Path) -> bool:
+    """Whether metadata.csv is the one that the sums beside it name; the pictures are left to ``kanjiprep check``."""
+    try:
+        lines = (folder / _SUMS).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return f"{_sha256(folder / metadata.NAME).hex()}  {metadata.NAME}" in lines
 
 
 def write(folder: Path, receipt: Receipt) -> Path:

@@ -148,7 +148,7 @@ def patient(deadline_s: float = 100.0, said: list[str] | None = None) -> Patienc
     """Patience on a clock of its own."""
     clock = Clock()
     heard: list[str] = [] if said is None else said
-    return Patience(deadline_s, 5.0, 5.0, heard.append, silent, clock, clock.sleep)
+    return Patience(deadline_s, deadline_s, 5.0, 5.0, heard.append, silent, clock, clock.sleep)
 
 
 def parcel_of(folder: Path, files: Mapping[str, bytes], stale: str = "data/") -> parcel.Parcel:

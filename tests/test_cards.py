@@ -27,12 +27,12 @@ from kanjiprep.publishing.model_facts import (
     Adapter,
     Base,
     ModelFacts,
-    Painted,
     Sampling,
-    Scores,
     Training,
     TrainingData,
 )
+from kanjiprep.publishing.scores import Score, Scores
+from kanjiprep.publishing.widgets import Widget
 from tests.test_folder import RECIPE
 
 CERTIFICATE = replace(
@@ -78,7 +78,6 @@ DATASET = DatasetFacts(
 NEGATIVE: Final = "blurry, cropped, ugly"
 MODEL = ModelFacts(
     "someone/kanji-lora",
-    "Kanji for things that have none",
     Base("stabilityai/stable-diffusion-3.5-large", "Stable Diffusion 3.5 Large", "sd3"),
     Adapter(
         "pytorch_lora_weights.safetensors",
@@ -94,28 +93,34 @@ MODEL = ModelFacts(
     ),
     TrainingData(6414, "The kanji 亜 means Asia.", True, "someone/kanji", "v1.0", "3815" * 16),
     Training(
-        14_400,
-        16_050,
-        26.931,
-        6,
-        2,
-        1,
-        1e-4,
-        "a climb over 500 steps, then a straight fall to 1e-06",
-        "adamw_bf16",
-        "norm at most 0.1",
-        1024,
-        "bf16",
-        42,
-        "SimpleTuner 4.10.1",
-        "NVIDIA A100-SXM4-40GB",
-        41.2,
-        53.15,
-        1,
-        ("Step 7,800: the gradient was 12 times its usual norm for 40 steps.",),
+        step=14_400,
+        total_steps=16_050,
+        epochs=26.931,
+        batch=6,
+        accumulation=2,
+        gpus=1,
+        pictures_a_step=12,
+        learning_rate=1e-4,
+        schedule="polynomial, after a climb over 500 steps",
+        optimizer="adamw_bf16",
+        clip="by norm, at 0.1",
+        resolution_px=1024,
+        caption_dropout=0.1,
+        precision="bf16",
+        seed=42,
+        trainer="SimpleTuner 4.10.1",
+        gpu="NVIDIA A100-SXM4-40GB",
+        hours=41.2,
+        usd=53.15,
+        ended="not completed, after step 15,000: stopped by request; the last checkpoint is of step 15,000",
+        rollbacks=1,
+        alerts=("Step 7,800: the gradient was 12 times its usual norm for 40 steps.",),
     ),
-    Sampling("A kanji that means mountains", NEGATIVE, 30, 3.0, 1024, 42),
-    (Painted("images/mountains.png", "A kanji that means mountains", NEGATIVE), Painted("images/uncle.png", "Uncle")),
+    Sampling(30, 3.0, 1024, 42),
+    (
+        Widget("mountains", "A kanji that means mountains", NEGATIVE, "images/mountains.png", 14_400),
+        Widget("uncle", "Uncle", "", "images/uncle.png", 14_400),
+    ),
     ("comfyui/workflow.json", "comfyui/workflow_api.json"),
     is_last=False,
 )
@@ -267,7 +272,7 @@ def test_a_toy_is_called_one_and_offers_no_use() -> None:
     card = model_card(TOY)
     assert not {"base_model", "base_model_relation", "license", "widget"} & set(data(card))
     assert "**This is a toy.**" in card
-    assert not re.search("Gallery|```python|ComfyUI\n|Stability", card)
+    assert not re.search("Gallery|```python|ComfyUI\n|Stability|T5", card)
 
 
 def test_a_base_model_that_is_not_ours_has_no_licence_of_ours() -> None:
@@ -285,30 +290,61 @@ def test_without_workflows_comfyui_is_explained() -> None:
     assert "changed after training" not in card
 
 
+SCORES: Final = Scores((Score(14_400, 0.51234, {"a|b": "<b>"}), Score(15_000, 0.25, {"a|b": "2"})), None)
+TABLE: Final = (
+    "The scores are in report/scores.csv. | step | score | a\\|b | | --- | --- | --- | "
+    "| 14,400 | 0.5123 | &lt;b&gt; | | 15,000 | 0.25 | 2 |"
+)
+
+
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("chosen", "is_last", "says"),
     [
-        ({"is_last": True}, "No checkpoint was scored; this one is the last."),
-        ({}, "No checkpoint was scored; this one is not the last, and why it was taken is not on record."),
-        ({"reason": "by eye"}, "No checkpoint was scored; this one is not the last. Why it was taken: by eye."),
-        (
-            {"scores": Scores(("step", "a|b"), (("100", "0.5"), ("200", "<b>")), "Step 100 is best.")},
-            "Step 100 is best. | step | a\\|b | | --- | --- | | 100 | 0.5 | | 200 | &lt;b&gt; |",
-        ),
+        ("unscored", True, "No checkpoint was scored; this one is the last."),
+        ("unscored", False, "No checkpoint was scored; this one is not the last, and was chosen by hand."),
+        (14_400, False, f"Step 14,400 is published: the judge chose it. {TABLE}"),
+        (14_400, True, f"Step 14,400 is published: the judge chose it. {TABLE}"),
+        (15_000, False, f"Step 14,400 is published, chosen by hand; the judge chose step 15,000. {TABLE}"),
+        (15_000, True, f"Step 14,400 is published, the last one; the judge chose step 15,000. {TABLE}"),
+        (None, False, f"Step 14,400 is published, chosen by hand; the judge chose none. {TABLE}"),
+        (None, True, f"Step 14,400 is published, the last one; the judge chose none. {TABLE}"),
     ],
 )
-def test_a_card_says_why_this_checkpoint(changes: dict[str, Any], says: str) -> None:
-    assert says in flat(model_card(replace(MODEL, **changes)))
+def test_a_card_says_why_this_checkpoint(chosen: int | str | None, is_last: bool, says: str) -> None:
+    scores = None if isinstance(chosen, str) else replace(SCORES, chosen=chosen)
+    assert says in flat(model_card(replace(MODEL, scores=scores, is_last=is_last)))
 
 
 def test_what_is_not_known_of_the_training_is_left_out() -> None:
-    training = replace(MODEL.training, gpu="", hours=None, usd=None, alerts=(), rollbacks=0)
+    training = replace(MODEL.training, gpu="", usd=None, ended="", alerts=(), rollbacks=0, caption_dropout=0.0)
     card = model_card(replace(MODEL, training=training, data=TrainingData(3, "a caption", False)))
-    assert not re.search(r"\| (GPU|took|its digest) \||What happened|KanjiVG|CC BY|None", card)
+    assert not re.search(
+        r"\| (GPU|its digest|trained without caption|end of the run) \||What happened|KanjiVG|CC BY|None",
+        card,
+    )
     assert "| dataset | 3 pictures |" in card
+    assert "| the whole run took | 41.2 hours |" in card
     assert not {"datasets"} & set(data(card))
     assert "kanji" not in data(card)["tags"]
     assert "Nothing is known here of the sources of the training data." in card
+
+
+def test_without_pictures_nothing_is_said_of_pictures() -> None:
+    card = model_card(replace(MODEL, pictures=()))
+    assert not re.search("Gallery|validation|[Pp]ictured|painted|widget", card)
+    assert "- It was trained at 1,024 px. Other sizes were not tried.\n" in card
+    assert 'prompt="The kanji 亜 means Asia.",\n    num_inference_steps=30,' in card
+
+
+def test_pictures_of_an_earlier_step_are_called_so() -> None:
+    said = "The pictures were painted at step 12,000 of the training; the adapter is of step 14,400."
+    assert said not in model_card(MODEL)
+    assert said in model_card(replace(MODEL, pictures=tuple(replace(one, step=12_000) for one in MODEL.pictures)))
+
+
+@pytest.mark.parametrize(("model", "is_told"), [(MODEL, True), (TOY, False), (FIRST, False)])
+def test_only_of_a_model_that_has_t5_it_is_said_what_t5_does_not_know(model: ModelFacts, is_told: bool) -> None:
+    assert ("T5 of its base model" in model_card(model)) is is_told
 
 
 def test_without_a_caption_nothing_is_said_of_captions() -> None:
@@ -318,19 +354,20 @@ def test_without_a_caption_nothing_is_said_of_captions() -> None:
 
 
 def test_several_gpus_and_rollbacks_are_counted() -> None:
-    training = replace(MODEL.training, gpus=4, rollbacks=3, hours=None)
+    training = replace(MODEL.training, gpus=4, pictures_a_step=48, gpu="4 x NVIDIA H100", rollbacks=3, hours=0.2)
     card = model_card(replace(MODEL, training=training))
     assert "| pictures a step | 48 (batch 6, accumulation 2, 4 GPUs) |" in card
-    assert "| GPU | 4 x NVIDIA A100-SXM4-40GB |" in card
-    assert "| took | 53.15 dollars |" in card
+    assert "| GPU | 4 x NVIDIA H100 |" in card
+    assert "| the whole run took | 12.0 minutes, 53.15 dollars |" in card
     assert "went back to an earlier checkpoint 3 times." in card
 
 
 @pytest.mark.parametrize("skip_layers", [(), (7, 8, 9)])
 @pytest.mark.parametrize("model", [MODEL, FIRST])
 def test_the_code_of_a_card_calls_what_was_validated(model: ModelFacts, skip_layers: tuple[int, ...]) -> None:
-    sampling = replace(model.sampling, skip_layers=skip_layers, negative="" if skip_layers else NEGATIVE)
-    (source,) = blocks(model_card(replace(model, sampling=sampling)), "python")
+    sampling = replace(model.sampling, skip_layers=skip_layers)
+    shown = replace(model.pictures[0], negative="" if skip_layers else NEGATIVE)
+    (source,) = blocks(model_card(replace(model, sampling=sampling, pictures=(shown,))), "python")
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     (painting,) = [call for call in calls if ast.unparse(call.func) == "pipeline"]
     words = {one.arg: ast.unparse(one.value) for one in painting.keywords}
@@ -402,17 +439,17 @@ def test_no_text_breaks_out_of_the_card_of_a_dataset(poison: str) -> None:
 def test_no_text_breaks_out_of_the_card_of_a_model(poison: str) -> None:
     told = replace(
         MODEL,
-        title=poison,
         base=replace(MODEL.base, name=poison),
         adapter=replace(MODEL.adapter, repairs=(poison,), targets=(poison,), file_name=poison, dtype=poison),
         data=replace(MODEL.data, caption=poison, revision=poison),
-        training=replace(MODEL.training, alerts=(poison,), gpu=poison, schedule=poison, optimizer=poison),
-        sampling=replace(MODEL.sampling, prompt=poison, negative=poison),
-        pictures=(Painted("images/a.png", poison, poison),),
-        scores=Scores((poison, "b"), ((poison, poison),), poison),
+        training=replace(
+            MODEL.training, alerts=(poison,), gpu=poison, schedule=poison, optimizer=poison, ended=poison
+        ),
+        pictures=(Widget("a", poison, poison, "images/a.png", 14_400),),
+        scores=Scores((Score(100, 0.5, {poison: poison}),), 100),
         workflows=(poison,),
     )
-    card, clean = model_card(told), model_card(replace(MODEL, scores=Scores(("a", "b"), (("c", "d"),), "e")))
+    card, clean = model_card(told), model_card(replace(MODEL, scores=Scores((Score(100, 0.5, {"a": "b"}),), 100)))
     table = data(card)
     assert table["instance_prompt"] == poison
     assert table["widget"][0]["text"] == table["widget"][0]["parameters"]["negative_prompt"] == poison

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,12 @@ def test_a_sheet_inside_the_dataset_is_refused(dataset: Path) -> None:
     with pytest.raises(UsageError, match="--sheet is inside the dataset"):
         checking.check(dataset, dataset / "metadata.csv", 1, silent)
     assert (dataset / "metadata.csv").read_bytes() == before
+
+
+def test_what_is_no_file_is_not_waited_for(dataset: Path) -> None:
+    (dataset / "一_kanji_04e00.png").unlink()
+    os.mkfifo(dataset / "一_kanji_04e00.png")
+    assert "missing_picture" in {problem.kind for problem in check(dataset).problems}
 
 
 def test_a_link_to_nowhere_is_a_picture_that_cannot_be_read(dataset: Path) -> None:

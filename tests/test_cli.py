@@ -98,7 +98,7 @@ def test_check_reports_a_fit_dataset(run: Run, options: list[object]) -> None:
     assert (code, out) == (0, "")
     assert "warning: drawings have a stroke count" in err
     assert "3 samples" in err
-    assert err.rstrip().endswith("is fit to train on")
+    assert "is fit to train on\nNext: kanjiprep push " in err
     assert "not fit" not in err
 
 

@@ -172,7 +172,7 @@ def test_a_change_of_somebody_else_meanwhile_is_told(packed: Parcel) -> None:
     hub.has("me/kanji", OLD)
     hub.faults["send"] = [Fault("conflict", status=412)]
     with pytest.raises(
-        HubError, match="Somebody else has changed it meanwhile, and nothing of yours arrived; run the"
+        HubError, match="somebody else has changed it meanwhile, and nothing of yours arrived; run the"
     ):
         deliver(hub, packed)
     assert hub.asked.count("send") == 1

@@ -129,3 +129,14 @@ def test_a_card_that_is_no_text_is_told_and_not_written_over(tmp_path: Path) -> 
     hub.has("me/kanji", {"README.md": b"caf\xe9"})
     with pytest.raises(HubError, match="README.md of me/kanji: is not UTF-8 text at byte 3; mend it there by hand"):
         find(hub, tmp_path)
+
+
+@pytest.mark.parametrize("endpoint", ["hub.test", "https://me:secret@hub.test", "ftp://hub.test"])
+def test_an_address_that_is_none_is_told_and_not_repeated(tmp_path: Path, endpoint: str) -> None:
+    hub = FakeHub()
+    hub.endpoint = endpoint
+    with pytest.raises(
+        HubError, match="HF_ENDPOINT: is no address of a Hub, or holds a password; give it as"
+    ) as caught:
+        find(hub, tmp_path)
+    assert "secret" not in str(caught.value)

@@ -192,7 +192,15 @@ def test_a_secret_is_taken_out_of_whatever_is_said() -> None:
     assert child.redacted('{"answer": "a"}', "a") == '{"answer": "a"}', "so short a token is none"
 
 
-def test_questions_are_answered_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("token", "key", "words"),
+    [
+        ("hf_secret", "answer", "(token)"),
+        ("hf secret", "fault", "it holds a space or a letter"),
+        ("hf_é", "fault", "it holds"),
+    ],
+)
+def test_questions_are_answered_in_lines(monkeypatch: pytest.MonkeyPatch, token: str, key: str, words: str) -> None:
     """The process ends with its questions, so its end is played by an exception here."""
 
     class _End(Exception):
@@ -208,9 +216,10 @@ def test_questions_are_answered_in_lines(monkeypatch: pytest.MonkeyPatch) -> Non
             return question
 
     monkeypatch.setattr(child, "_questions", lambda _: Waiting())
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: token)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: Api(whoami={"name": "hf_secret"}))
     out = io.StringIO()
     with pytest.raises(_End):
         child.main((), out)
-    assert json.loads(out.getvalue())["answer"]["name"] == "(token)"
+    said = json.loads(out.getvalue())
+    assert words in (said[key]["name"] if key == "answer" else said[key]["what"])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kanjiprep.dataset import build as building
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
-from kanjiprep.publishing import hub_dataset, push
+from kanjiprep.publishing import hub_dataset, push, staging
 from kanjiprep.publishing.destination import Wish
 from kanjiprep.publishing.hub.fault import Fault
 from kanjiprep.publishing.hub_dataset import Wanted
@@ -94,7 +95,8 @@ def test_what_was_pushed_comes_back_byte_for_byte(
     for name in set(names) - {"README.md", receipt.NAME}:
         assert (folder / name).read_bytes() == (dataset / name).read_bytes(), name
     assert pictures.read(folder, silent).hub == f"me/kanji@{done.hub.commit}"
-    assert [path.name for path in (tmp_path / "store").iterdir()] == [folder.name]
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {folder.name, ".fetching"}
+    assert list((tmp_path / "store" / ".fetching").iterdir()) == []
 
 
 def test_a_commit_that_is_here_is_not_asked_for(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_a_download_that_fails_leaves_nothing(hub: FakeHub, pushed: Push, tmp_pa
     hub.faults["download"] = [Fault("network"), Fault("forbidden", "No.", 403)]
     with pytest.raises(HubError, match="the token must not do this"):
         fetch(hub, tmp_path / "store")
-    assert list((tmp_path / "store").iterdir()) == []
+    assert list((tmp_path / "store" / ".fetching").iterdir()) == []
 
 
 class _Liar(FakeHub):
@@ -151,7 +153,7 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused(pushed: Push, hub: Fake
     liar.repos = hub.repos
     with pytest.raises(HubError, match="me/kanji: build.json did not arrive as the Hub says it is; run the same"):
         fetch(liar, tmp_path / "store")
-    assert list((tmp_path / "store").iterdir()) == []
+    assert list((tmp_path / "store" / ".fetching").iterdir()) == []
 
 
 def test_too_little_space_is_told_before_the_download(
@@ -160,7 +162,7 @@ def test_too_little_space_is_told_before_the_download(
     pushed()
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(9, 9, 9))
-    with pytest.raises(DatasetError, match="needs 0 MB and there are 0; free some space"):
+    with pytest.raises(HubError, match="has 0 MB free, and what is to come takes 0; free some space"):
         fetch(hub, tmp_path / "store")
     assert "download" not in hub.asked
 
@@ -168,8 +170,50 @@ def test_too_little_space_is_told_before_the_download(
 def test_a_place_that_cannot_be_written_is_told(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
     pushed()
     (tmp_path / "store").touch()
-    with pytest.raises(DatasetError, match="cannot be made: not a directory"):
+    with pytest.raises(DatasetError, match="cannot be read: not a directory"):
         fetch(hub, tmp_path / "store")
+
+
+def test_a_folder_that_was_changed_since_is_not_believed(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
+    done = pushed()
+    folder = fetch(hub, tmp_path / "store")
+    next(folder.glob("*.png")).write_bytes(b"another")
+    for revision in ("main", done.hub.commit):
+        with pytest.raises(DatasetError, match="is no longer as it was fetched; copy it elsewhere"):
+            fetch(hub, tmp_path / "store", revision)
+
+
+def test_another_commit_with_the_same_beginning_is_another(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
+    done = pushed()
+    fetch(hub, tmp_path / "store")
+    other = done.hub.commit[:12] + "0" * 28
+    with pytest.raises(HubError, match=f"has no revision '{other}'"):
+        fetch(hub, tmp_path / "store", other)
+
+
+def test_a_revision_that_is_none_is_refused(hub: FakeHub, tmp_path: Path) -> None:
+    with pytest.raises(HubError, match="'..' is no name for a revision"):
+        fetch(hub, tmp_path, "..")
+
+
+def test_a_damaged_file_is_told_by_its_path_in_the_repository(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
+    pushed()
+    branch = hub.repos["me/kanji"]["branches"]["main"]
+    branch["data/train-00000-of-00001.parquet"] = b"PAR1 no more"
+    with pytest.raises(DatasetError, match="^data/train-00000-of-00001.parquet of me/kanji: ") as caught:
+        fetch(hub, tmp_path / "store")
+    assert "fetching" not in str(caught.value)
+    branch["build.json"] = branch["build.json"].replace(b'"digest": "', b'"digest": "0')
+    pushed_files = {**branch}
+    hub.has("me/kanji", pushed_files)
+    with pytest.raises(DatasetError, match="me/kanji: "):
+        fetch(hub, tmp_path / "store")
+
+
+def test_an_option_that_only_push_has_is_no_remedy(hub: FakeHub, tmp_path: Path) -> None:
+    hub.faults["look"] = [Fault("broken", "panic")]
+    with pytest.raises(HubError, match="panic; run the same command again$"):
+        fetch(hub, tmp_path)
 
 
 def test_what_is_in_the_way_is_not_removed(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
@@ -182,9 +226,21 @@ def test_what_is_in_the_way_is_not_removed(hub: FakeHub, pushed: Push, tmp_path:
     assert (taken / "mine").exists()
 
 
-def test_another_fetch_of_the_same_may_end_first(hub: FakeHub, pushed: Push, tmp_path: Path) -> None:
+def test_another_fetch_of_the_same_may_end_first(
+    hub: FakeHub, pushed: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pushed()
-    whole = fetch(hub, tmp_path / "store")
-    (tmp_path / "x").mkdir()
-    hub_dataset._put(tmp_path / "x", whole)
-    assert (whole / receipt.NAME).exists()
+    opened = staging.opened
+
+    @contextmanager
+    def after_another(cache: Path, key: str, wait: bool = False) -> Iterator[Path]:
+        monkeypatch.setattr(staging, "opened", opened)
+        first = fetch(hub, tmp_path / "store")
+        hub.asked.clear()
+        with opened(cache, key, wait) as scratch:
+            yield scratch
+        assert first.exists()
+
+    monkeypatch.setattr(staging, "opened", after_another)
+    assert (fetch(hub, tmp_path / "store") / receipt.NAME).exists()
+    assert hub.asked == []

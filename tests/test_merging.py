@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, reject
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kanjiprep.errors import DatasetError, HubError, KanjiprepError
 from kanjiprep.publishing.front_matter import join, split
-from kanjiprep.publishing.merging import BEGIN, END, FACTS, LICENCE, UNIONS, marked, merge
+from kanjiprep.publishing.merging import BEGIN, CONFIGS, END, FACTS, LICENCE, UNIONS, WIDGET, marked, merge
 from tests.test_front_matter import NASTY, VALUES
 
 OURS: dict[str, Any] = {
@@ -141,6 +141,81 @@ def test_where_we_know_no_licence_theirs_stays() -> None:
     assert notes == ()
 
 
+INFO: Final[dict[str, Any]] = {"features": [{"name": "image", "dtype": "image"}], "dataset_size": 7}
+MINE: Final[dict[str, Any]] = {"config_name": "mine", "data_files": "mine/*.parquet"}
+
+
+@pytest.mark.parametrize("named", [{}, {"config_name": "default"}])
+def test_other_configurations_stay_after_ours(named: dict[str, Any]) -> None:
+    theirs = {
+        "configs": [MINE, {"config_name": "default"}],
+        "dataset_info": [{"config_name": "mine"}, {**INFO, **named}],
+    }
+    table, _, notes = merged(join(theirs, ""), join({**OURS, "dataset_info": {**INFO, "dataset_size": 8}}, "\n"))
+    assert table["configs"] == [{"config_name": "default"}, MINE]
+    assert table["dataset_info"] == [
+        {"config_name": "default", **INFO, "dataset_size": 8},
+        {"config_name": "mine"},
+    ]
+    assert notes == ()
+
+
+def test_a_single_configuration_of_another_name_stays_too() -> None:
+    theirs = {"dataset_info": {**INFO, "config_name": "mine"}}
+    table, _, notes = merged(join(theirs, ""), join({"dataset_info": INFO}, "\n"))
+    assert table["dataset_info"] == [{"config_name": "default", **INFO}, {**INFO, "config_name": "mine"}]
+    assert notes == ()
+
+
+def test_another_configuration_is_the_default_no_more_since_there_may_be_one() -> None:
+    theirs = {"configs": [{**MINE, "default": True}, {"config_name": "b", "default": False}]}
+    table, _, notes = merged(join(theirs, ""))
+    assert table["configs"] == [{"config_name": "default"}, MINE, {"config_name": "b", "default": False}]
+    assert notes == ("the configuration mine is not the default any more: what was pushed is",)
+
+
+def test_the_library_loads_both_configurations_and_takes_ours_if_none_is_named() -> None:
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCardData
+
+    theirs = {"configs": [{**MINE, "default": True}], "dataset_info": [{"config_name": "mine"}]}
+    table, _, _ = merged(join(theirs, ""), join({**OURS, "dataset_info": INFO}, "\n"))
+    configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(**table))
+    assert (list(configs), configs.get_default_config_name()) == (["default", "mine"], "default")
+    infos = DatasetInfosDict.from_dataset_card_data(DatasetCardData(**table))
+    assert {name: info.dataset_size for name, info in infos.items()} == {"default": 7, "mine": None}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        ({"configs": [{"config_name": "default", "data_files": "a/*"}]}, {}, ["configs"]),
+        ({"configs": "odd"}, {}, ["configs"]),
+        ({"configs": [{"data_files": "a/*"}, MINE]}, {}, ["configs"]),
+        ({"configs": None, "dataset_info": []}, {"dataset_info": INFO}, []),
+        ({"dataset_info": {"features": []}}, {"dataset_info": INFO}, ["dataset_info"]),
+        ({"dataset_info": {**INFO, "dataset_size": 5, "splits": []}}, {"dataset_info": INFO}, []),
+        ({"base_model": "me/mine"}, {"base_model": "them/base"}, ["base_model"]),
+        ({"base_model": ["me/mine", "them/base"]}, {"base_model": "them/base"}, ["base_model"]),
+        ({"base_model": ["them/base"]}, {"base_model": "them/base"}, []),
+        ({"license": "cc-by-sa-4.0", "license_link": "L"}, {"license_link": "M"}, ["license_link"]),
+        ({"library_name": "peft", "size_categories": ["n<1K"]}, {"library_name": "diffusers"}, []),
+    ],
+)
+def test_a_fact_that_is_replaced_is_told_if_an_owner_may_have_meant_something_else(
+    theirs: dict[str, Any], ours: dict[str, Any], told: list[str]
+) -> None:
+    _, _, notes = merged(join(theirs, ""), join({**OURS, **ours}, "\n"))
+    assert list(notes) == [f"{key} of the card was replaced: the files say otherwise" for key in told]
+
+
+def test_the_rest_of_a_licence_goes_with_a_word() -> None:
+    table, _, notes = merged(join({"license": "cc-by-sa-4.0", "license_link": "LICENSE"}, ""))
+    assert "license_link" not in table
+    assert notes == ("license_link was taken out of the card: it no longer holds",)
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_read() -> None:
     theirs = "\ufeff---\r\nlicense: mit\r\nauthors:\r\n- me\r\n---\r\n# Mine\r\n"
     table, body, notes = merged(theirs)
@@ -150,11 +225,16 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read() -> None:
 
 
 KEYS = st.sampled_from(sorted(FACTS | UNIONS)) | NASTY
-TABLES = st.dictionaries(KEYS, VALUES, max_size=6)
+ENTRY = st.dictionaries(st.sampled_from(["config_name", "default", "features"]), st.sampled_from(["default", "mine"]))
+ENTRIES = st.lists(ENTRY | VALUES, max_size=3) | ENTRY
+SHAPED = st.fixed_dictionaries({}, optional=dict.fromkeys(["configs", "dataset_info", "widget"], ENTRIES))
+TABLES = st.builds(lambda one, more: {**one, **more}, st.dictionaries(KEYS, VALUES, max_size=6), SHAPED)
+OUR_ENTRY = st.fixed_dictionaries({"config_name": st.just("default"), "features": VALUES})
+OUR_SHAPED = {"configs": st.lists(OUR_ENTRY, min_size=1, max_size=1), "dataset_info": st.dictionaries(NASTY, VALUES)}
 LISTS = st.lists(NASTY, max_size=4)
 OUR_TABLES = st.fixed_dictionaries(
     {"pretty_name": NASTY},
-    optional={**dict.fromkeys(sorted(UNIONS), LISTS), **dict.fromkeys(sorted(FACTS), VALUES)},
+    optional={**dict.fromkeys(sorted(UNIONS), LISTS), **dict.fromkeys(sorted(FACTS), VALUES), **OUR_SHAPED},
 )
 PIECES = st.lists(NASTY | st.sampled_from(["\n", f"{BEGIN}\n", f"\n{END}\n", "\r\n"]), max_size=8).map("".join)
 
@@ -176,7 +256,11 @@ def test_merging_twice_is_merging_once_and_nothing_of_theirs_is_lost(
             assert table[key][: len(value)] == value
         elif key not in FACTS | UNIONS and value is not None:
             assert table[key] == value
-    assert all(table[key] == ours[key] for key in FACTS if key in ours)
+    assert all(table[key] == ours[key] for key in FACTS - CONFIGS - {WIDGET} if key in ours)
+    for key in CONFIGS & ours.keys():
+        first = table[key][0] if isinstance(table[key], list) else table[key]
+        assert ours[key] in (first, [first], {name: first[name] for name in first if name != "config_name"})
+        assert not isinstance(table[key], list) or not any(one.get("default") for one in table[key][1:])
     before, _, after = their_body.partition(BEGIN)
     if their_body.strip():
         assert whole.startswith(before)

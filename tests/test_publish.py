@@ -18,6 +18,7 @@ from kanjiprep.training.running.attempts import WEIGHTS
 from tests import lora_files
 from tests.fake_hub import FakeHub, patient
 from tests.run_folders import paint, trained, write_environment
+from tests.test_events import step
 
 Publish = Callable[..., Published]
 TOKEN = "hf_" + "q" * 34
@@ -45,7 +46,7 @@ def weights(run: Path, number: int, style: str, alpha: float = 4, seed: int | No
 
 @pytest.fixture
 def publish_it(hub: FakeHub, run: Path, tmp_path: Path) -> Publish:
-    request = PublishRequest(run, None, Wish("me/lora", "model"), False, tmp_path / "cache", {})
+    request = PublishRequest(run, None, Wish("me/lora", "model"), False, False, tmp_path / "cache", {})
 
     def make(**more: Any) -> Published:
         try:
@@ -72,6 +73,36 @@ def test_another_checkpoint_may_be_asked_for(hub: FakeHub, publish_it: Publish) 
     assert publish_it(checkpoint="4").step == 4
     with pytest.raises(TrainerError, match="has no checkpoint of step 5"):
         publish_it(checkpoint="5")
+
+
+def test_a_card_says_which_checkpoint_it_is_of(hub: FakeHub, publish_it: Publish) -> None:
+    publish_it(checkpoint="8")
+    assert "this one is the last." in files(hub)["README.md"].decode()
+    publish_it(checkpoint="4")
+    assert "this one is not the last, and was chosen by hand." in files(hub)["README.md"].decode()
+
+
+def test_the_last_checkpoint_of_a_run_that_went_on_a_little_is_the_last(
+    hub: FakeHub, publish_it: Publish, tmp_path: Path
+) -> None:
+    made = trained(tmp_path / "other", step(9))
+    weights(made, 8, "diffusers-peft")
+    assert publish_it(run=made).step == 8
+    assert "this one is the last." in files(hub)["README.md"].decode()
+
+
+def test_an_adapter_whose_modules_differ_has_the_rank_that_was_planned(
+    hub: FakeHub, run: Path, publish_it: Publish
+) -> None:
+    pairs = lora_files.weights()
+    first = next(iter(pairs))
+    down, up = pairs[first]
+    pairs[first] = (down[:2], up[:, :2])
+    path = run / "output/checkpoint-8" / WEIGHTS
+    path.unlink()
+    lora_files.write(path, lora_files.named(pairs, "diffusers-peft"), {})
+    assert publish_it().rank is None
+    assert "| rank, alpha | 4, 4 |" in files(hub)["README.md"].decode()
 
 
 def test_a_dry_run_sends_nothing(hub: FakeHub, publish_it: Publish) -> None:
@@ -121,7 +152,11 @@ def test_pictures_report_and_workflows_go_along_and_what_is_no_more_goes(
     along = {"images/mountains.png", "comfyui/workflow.json", "report/report.html", "report/scores.csv"}
     assert along < set(files(hub))
     assert done.how == "the best by report/scores.csv"
-    assert "| 8 | 0.75 |" in files(hub)["README.md"].decode()
+    card = files(hub)["README.md"].decode()
+    assert "| 8 | 0.75 |" in card
+    assert "Step 8 is published: the judge chose it." in card
+    assert "images/mountains.png" in card
+    assert "open `comfyui/workflow.json`" not in card, "a toy is of no use there"
     hub.repos["me/lora"]["branches"]["main"] |= {"images/theirs.png": b"theirs", "mine.txt": b"x"}
     shutil.rmtree(made / "comfyui")
     assert publish_it(run=made).hub.removed == ("comfyui/workflow.json",)
@@ -172,3 +207,13 @@ def test_a_card_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
     with pytest.raises(HubError, match="README.md: cannot be written: is a directory; free some space"):
         adapter._write(tmp_path, {"README.md": "x"})
+
+
+def test_an_adapter_of_somebody_else_is_not_published_over(hub: FakeHub, publish_it: Publish) -> None:
+    hub.has("me/lora", {WEIGHTS: b"theirs", "README.md": b"# Theirs"})
+    with pytest.raises(
+        HubError, match="holds pytorch_lora_weights.safetensors that kanjiprep did not publish. Nothing"
+    ):
+        publish_it()
+    assert files(hub)[WEIGHTS] == b"theirs"
+    assert publish_it(force=True).hub.status == "pushed"

@@ -136,7 +136,7 @@ def test_a_card_that_is_no_text_or_cannot_be_read_is_told(dataset: Path, push_it
         push_it()
     (dataset / "README.md").unlink()
     (dataset / "README.md").mkdir()
-    with pytest.raises(DatasetError, match="README.md: cannot be read: is a directory"):
+    with pytest.raises(DatasetError, match="README.md: is no file; move it away"):
         push_it(force=True)
 
 
@@ -205,14 +205,18 @@ def test_a_dataset_that_was_changed_goes_without_its_certificate(
     (dataset / "metadata.csv").write_bytes(metadata.to_csv(rows))
     done = push_it()
     assert done.digest == ""
-    assert any(
-        "metadata.csv was changed" in note and "without build.json and SHA256SUMS" in note for note in done.notes
-    )
-    assert not {"build.json", "SHA256SUMS"} & set(hub.repos["me/kanji"]["branches"]["main"])
+    assert any("metadata.csv was changed" in note and "without SHA256SUMS and digest" in note for note in done.notes)
+    there = hub.repos["me/kanji"]["branches"]["main"]
+    assert "SHA256SUMS" not in there
+    assert json.loads(there["build.json"])["digest"] == ""
     assert "changed by hand since then" in card(hub)
     fetched = hub_dataset.fetch(hub, patient(), Wanted("me/kanji"), tmp_path / "store")
     assert (fetched / "metadata.csv").read_bytes() == (dataset / "metadata.csv").read_bytes()
     assert pictures.read(fetched, silent).hub == done.pinned == pictures.read(dataset, silent).hub
+    assert pictures.read(fetched, silent).digest == ""
+    hub.has("me/again", {})
+    push_it(dataset=fetched, wish=Wish("me/again", "dataset"))
+    assert "copyright Ulrich Apel" in hub.repos["me/again"]["branches"]["main"]["README.md"].decode()
 
 
 def test_a_dataset_that_was_changed_after_its_push_is_not_taken_for_it(dataset: Path, push_it: Push) -> None:
@@ -358,3 +362,17 @@ def test_a_secret_in_the_card_on_the_hub_is_told_of_that_card(hub: FakeHub, push
     with pytest.raises(HubError, match=says) as caught:
         push_it()
     assert TOKEN not in str(caught.value)
+
+
+def test_a_fetched_copy_keeps_the_receipt_of_where_it_came_from(hub: FakeHub, push_it: Push, tmp_path: Path) -> None:
+    push_it()
+    fetched = hub_dataset.fetch(hub, patient(), Wanted("me/kanji"), tmp_path / "store")
+    before = (fetched / "push.json").read_bytes()
+    assert push_it(dataset=fetched, wish=Wish("me/again", "dataset")).receipt is None
+    assert (fetched / "push.json").read_bytes() == before
+
+
+def test_a_damaged_receipt_gives_way_to_a_new_one(dataset: Path, push_it: Push) -> None:
+    (dataset / "push.json").write_text("{")
+    assert push_it().receipt == dataset / "push.json"
+    assert receipt.of(dataset) is not None

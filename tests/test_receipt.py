@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ GIVEN = Receipt(
     pictures=3,
     at="2026-11-26T00:00:00+00:00",
     tool="kanjiprep 0",
+    fetched=False,
     sha256={"README.md": "ff"},
 )
 
@@ -55,10 +57,17 @@ def test_a_receipt_holds_only_for_the_very_captions_and_pictures_that_were_pushe
 
 
 def test_a_picture_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,x\n")
-    (tmp_path / "a.png").mkdir()
-    with pytest.raises(DatasetError, match="a.png: cannot be read: is a directory"):
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png/b.png,x\n")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DatasetError, match="b.png: cannot be read: not a directory"):
         receipt.content_of(tmp_path)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,x\n")
+    without = receipt.content_of(tmp_path)
+    os.mkfifo(tmp_path / "a.png")
+    assert receipt.content_of(tmp_path) == without
 
 
 @pytest.mark.parametrize("certificate", ["[]", '{"digest": 3}', "{}"])

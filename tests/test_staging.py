@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ def test_two_cannot_have_it_and_the_second_leaves_it_to_the_first(tmp_path: Path
     with staging.opened(tmp_path, "a") as folder:
         (folder / "file").touch()
         with (
-            pytest.raises(HubError, match="another push of the same to the same is at work"),
+            pytest.raises(HubError, match="another kanjiprep is at the same work"),
             staging.opened(tmp_path, "a"),
         ):
             pass
@@ -49,7 +51,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_too_little_space_is_told_before_the_work(tmp_path: Path) -> None:
     staging.refuse_cramped(tmp_path, 1)
-    with pytest.raises(HubError, match="MB free, and what is to be sent takes 1,000,000,000"):
+    with pytest.raises(HubError, match="MB free, and what is to come takes 1,000,000,000"):
         staging.refuse_cramped(tmp_path, 10**15)
 
 
@@ -102,3 +104,19 @@ def test_a_folder_that_is_gone_between_open_and_lock_is_not_held(tmp_path: Path)
     (tmp_path / "a").mkdir()
     assert not staging._is_taken(lock, tmp_path / "a"), "another of that name"
     os.close(lock)
+
+
+def test_whoever_waits_goes_on_when_the_other_is_done(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def second() -> None:
+        with staging.opened(tmp_path, "a", wait=True):
+            done.append("second")
+
+    waiting = threading.Thread(target=second)
+    with staging.opened(tmp_path, "a"):
+        waiting.start()
+        time.sleep(0.5)
+        done.append("first")
+    waiting.join(10)
+    assert done == ["first", "second"]

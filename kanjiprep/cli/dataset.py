@@ -185,3 +185,7 @@ def _report(checked: Checked, dataset: Path) -> None:
         talk.say(f"{name}: {spread.least:.4g} to {spread.most:.4g}, median {spread.median:.4g} ({how})")
     talk.say(f"contact sheet: {checked.sheet}")
     talk.say(f"{dataset} is fit to train on" if checked.is_fit else f"{dataset} is not fit to train on")
+    if checked.is_fit:
+        talk.say(
+            f"Next: kanjiprep push {dataset} NAMESPACE/NAME, or kanjiprep plan sd35-large-lora --dataset {dataset}"
+        )

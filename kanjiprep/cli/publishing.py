@@ -118,11 +118,13 @@ Examples:
 @click.option(
     "--checkpoint", metavar="N|best|last", help="Which one.  [default: the best if the run is scored, else the last]"
 )
+@click.option("--force", is_flag=True, help="Publish over an adapter of somebody else.")
 @hub_options
 def publish(
     run: str,
     repo_id: str,
     checkpoint: str | None,
+    force: bool,
     private: bool,
     revision: str,
     tag: str | None,
@@ -146,7 +148,9 @@ def publish(
     from kanjiprep.training.running import files
 
     wish = _wish(repo_id, "model", revision, tag, private)
-    request = publishing.PublishRequest(files.find(run), checkpoint, wish, dry_run, _cache("push"), dict(os.environ))
+    request = publishing.PublishRequest(
+        files.find(run), checkpoint, wish, force, dry_run, _cache("push"), dict(os.environ)
+    )
     with talk.progress(quiet=as_json) as progress, Courier(os.environ, use_xet=not no_xet) as courier:
         published = publishing.publish(request, courier, patience.within(deadline_s, _say(as_json), progress))
     if as_json:
@@ -200,6 +204,7 @@ def _tell(pushed: Pushed) -> None:
     _tell_where(pushed.hub, "dataset")
     if pushed.receipt is not None:
         talk.say(f"receipt: {pushed.receipt}")
+    if pushed.hub.status != "dry run":
         talk.say(f"Look at it: {pushed.hub.url}")
         talk.say(f"Next: kanjiprep plan sd35-large-lora --dataset {pushed.pinned}")
 
@@ -218,7 +223,7 @@ def _tell_where(done: Delivered, kind: str) -> None:
     else:
         talk.say(f"sent: {files}, as {done.commit[:12]}, every file compared")
         if done.removed:
-            talk.say(f"removed: {_counted(len(done.removed), 'file')} of an earlier push")
+            talk.say(f"removed: {_counted(len(done.removed), 'file')} that stood there before")
     if done.tag and done.status != "dry run":
         talk.say(f"tag: {done.tag} stands at {done.commit[:12]}")
 

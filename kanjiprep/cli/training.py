@@ -88,6 +88,7 @@ def presets(name: str | None, as_json: bool) -> None:
 Examples:
   kanjiprep plan sd35-large-lora
   kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
+  kanjiprep plan sd35-large-lora --dataset me/kanji@v1.0
   kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png""",
 )
 @run_options

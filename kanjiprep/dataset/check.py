@@ -115,7 +115,7 @@ def gather(path: Path, workers: int, progress: Progress) -> Facts:
         DatasetError: If there is no folder, or no metadata.csv that can be read.
     """
     rows = metadata.read_rows(path / metadata.NAME)
-    files = frozenset(entry.name for entry in path.iterdir() if entry.suffix.lower() in folder.PICTURE_SUFFIXES)
+    files = frozenset(entry.name for entry in path.iterdir() if _is_picture(entry))
     names = list(dict.fromkeys(name for name, _ in rows if name in files))
     pictures: list[Picture] = []
     for run in inspection.inspect_all(path, names, workers):
@@ -124,6 +124,11 @@ def gather(path: Path, workers: int, progress: Progress) -> Facts:
     certificate = folder.read_certificate(path)
     changes = folder.differences(path, certificate, progress) if certificate else ()
     return problems.Facts(rows, _read_back(path / metadata.NAME, rows), files, tuple(pictures), changes, certificate)
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether ``path`` is called like one and can be opened without waiting for anybody."""
+    return path.suffix.lower() in folder.PICTURE_SUFFIXES and (path.is_file() or path.is_symlink())
 
 
 def _read_back(path: Path, rows: tuple[tuple[str, str], ...]) -> dict[str, str]:

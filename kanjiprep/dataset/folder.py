@@ -210,6 +210,8 @@ def foreign_files(folder: Path, built: Mapping[str, str]) -> list[str]:
 
 def _difference(path: Path, digest: str) -> str | None:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            return f"{path.name} is no file"
         return None if sha256_of(path) == digest else f"{path.name} was changed"
     except FileNotFoundError:
         return f"{path.name} is missing"

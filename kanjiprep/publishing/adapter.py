@@ -18,7 +18,6 @@ from kanjiprep.publishing import (
     lora_repair,
     merging,
     model_card,
-    model_mapping,
     run_facts,
     run_source,
     scores,
@@ -27,9 +26,11 @@ from kanjiprep.publishing import (
 )
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.destination import CARD, Destination
-from kanjiprep.publishing.facts import RunFacts
 from kanjiprep.publishing.lora import Lora
+from kanjiprep.publishing.model_facts import Adapter, ModelFacts
+from kanjiprep.publishing.run_facts import RunFacts
 from kanjiprep.publishing.scores import Scores
+from kanjiprep.publishing.widgets import Gallery
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.run_state import RunState
 
@@ -93,22 +94,52 @@ def lay_out(source: Source, there: Destination, out: Path) -> Prepared:
         HubError: If the card there cannot be merged, or ``out`` cannot be written.
     """
     out.mkdir(parents=True)
-    alpha = source.facts.adapter.alpha
-    repairs = lora_repair.repair(source.chosen.weights, out / WEIGHTS, alpha)
+    repairs = lora_repair.repair(source.chosen.weights, out / WEIGHTS, source.facts.planned_alpha)
     inspected = lora.inspect(out / WEIGHTS)
     gallery = widgets.write(source.run, source.state, source.chosen, out)
     beside = extras.extras(source.run)
     for path, name in beside:
         staging.link(path, out / name)
-    file = model_mapping.adapter_of(inspected, source.facts.adapter, repairs)
-    names = [name for _, name in beside]
-    facts = model_mapping.model_facts_of(there.wish, source.facts, source.chosen, source.scores, file, gallery, names)
+    file = _adapter(inspected, source.facts, repairs)
+    facts = _facts(there.wish.repo_id, source, file, gallery, [name for _, name in beside])
     theirs = there.card or ""
     merged = merging.merge(model_card.model_card(facts), theirs, HubError, f"README.md of {there.wish.repo_id}")
     licence = licences.of_base(facts.base.repo)
     notice = licences.notice_file(licence, facts.base.name) if licence else ""
     _write(out, {CARD: merged.text, **({NOTICE: notice} if notice else {})})
     return Prepared(inspected, repairs, earlier(theirs), (*gallery.notes, *merged.notes))
+
+
+def _adapter(found: Lora, run: RunFacts, repairs: tuple[str, ...]) -> Adapter:
+    """The file of weights; where its modules differ, rank and alpha are those that were planned."""
+    return Adapter(
+        file_name=WEIGHTS,
+        rank=run.planned_rank if found.rank is None else found.rank,
+        alpha=run.planned_alpha if found.alpha is None else found.alpha,
+        targets=found.targets,
+        modules=found.modules,
+        parameters=found.parameters,
+        dtype=", ".join(found.dtypes),
+        bytes=found.bytes,
+        sha256=found.sha256,
+        repairs=repairs,
+    )
+
+
+def _facts(repo_id: str, source: Source, file: Adapter, gallery: Gallery, beside: list[str]) -> ModelFacts:
+    run = source.facts
+    return ModelFacts(
+        repo_id=repo_id,
+        base=run.base,
+        adapter=file,
+        data=run.data,
+        training=run.training,
+        sampling=run.sampling,
+        pictures=gallery.widgets,
+        workflows=tuple(path for path in beside if path.startswith(f"{extras.COMFYUI}/")),
+        scores=source.scores,
+        is_last=source.chosen.step == source.state.checkpoints[-1].step,
+    )
 
 
 def _write(out: Path, files: dict[str, str]) -> None:

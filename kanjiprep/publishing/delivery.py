@@ -121,7 +121,7 @@ def deliver(
     places.refuse_taken_tag(destination.wish, destination.remote, has_changes=bool(left))
     if dry_run:
         return _delivered(destination, parcel, left, "dry run", "")
-    post = _Post(hub, patience, destination, parcel)
+    post = _Post(hub, patience.anew(), destination, parcel)
     _make_room(post)
     left = difference(parcel, post.remote.files)
     if left:
@@ -247,7 +247,8 @@ def _has_arrived(post: _Post, seen: Remote) -> bool:
 
 def _refuse_moved(post: _Post, seen: Remote | None) -> None:
     if seen is not None and post.parcel.is_atomic and seen.head != post.remote.head:
-        raise HubError(post.state(seen), post.wish.repo_id, "run the same command again")
+        what = "somebody else has changed it meanwhile, and nothing of yours arrived"
+        raise HubError(what, post.wish.repo_id, "run the same command again")
 
 
 def _verify(post: _Post) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep import __version__, metadata, receipt
+from kanjiprep.dataset import characters
+from kanjiprep.dataset.folder import CARD, PICTURE_SUFFIXES
 from kanjiprep.errors import DatasetError, HubError, UsageError, os_reason
-from kanjiprep.publishing import destination, names, parcel, restore
+from kanjiprep.publishing import destination, layouts, names, parcel, parquet_rows, restore, staging
 from kanjiprep.publishing.destination import MAIN, Remote, RemoteFile
 from kanjiprep.publishing.hub import patience as waiting
 from kanjiprep.publishing.hub.courier import Hub, HubFault
@@ -21,9 +21,10 @@ from kanjiprep.publishing.hub.patience import Patience
 from kanjiprep.publishing.hub.words import told
 from kanjiprep.receipt import Receipt
 
-_SHAPE: Final = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
-_SIDE: Final = ("build.json", "SHA256SUMS", "skipped.csv", "README.md", "characters.jsonl")
-_PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_SHAPE: Final = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+_OWN: Final = ("timeout", "died", "broken", "no xet", "too large")
+"""Kinds whose usual remedies are options of ``push``."""
+_AGAIN: Final = "run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ def parse(text: str) -> Wanted | None:
     Raises:
         UsageError: If it is an address.
     """
-    if "://" in text or (text.startswith("datasets/") and not Path(text).exists()):
+    is_address = text.startswith("datasets/") and names.meant(text) not in ("", text) and not Path(text).exists()
+    if "://" in text or is_address:
         name = names.meant(text) or "REPO_ID"
         raise UsageError(f"{text!r:.120} is an address", "--dataset", f"give {name}, or {name}@ with a tag or commit")
     found = _SHAPE.fullmatch(text)
@@ -63,20 +65,42 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
         DatasetError: If it is no dataset of pictures with captions, or there is no room for it.
     """
     names.refuse_repo(wanted.repo_id)
-    if names.COMMIT.fullmatch(wanted.revision) and _is_here(folder := _folder(store, wanted, wanted.revision)):
+    names.refuse_revision(wanted.revision, "a revision")
+    if names.COMMIT.fullmatch(wanted.revision) and _is_here(
+        folder := _folder(store, wanted, wanted.revision), wanted
+    ):
         return folder
     remote = _look(hub, patience, wanted)
+    pinned = Wanted(wanted.repo_id, remote.head)
     folder = _folder(store, wanted, remote.head)
-    if _is_here(folder):
+    if _is_here(folder, pinned):
         return folder
     files = _select(remote, wanted)
-    with _scratch(folder, sum(one.size for one in files.values())) as scratch:
-        whole = scratch / folder.name
+    with staging.opened(store / ".fetching", folder.name, wait=True) as scratch:
+        if _is_here(folder, pinned):  # another was at it, and is done
+            return folder
+        staging.refuse_cramped(scratch, 2 * sum(one.size for one in files.values()))
+        whole = scratch / "whole"
         _download(hub, patience, wanted, remote, files, scratch / "files")
         _restore(scratch / "files", whole, wanted, patience)
         receipt.write(whole, _receipt(hub.endpoint, wanted, remote, whole))
         _put(whole, folder)
     return folder
+
+
+def _folder(store: Path, wanted: Wanted, commit: str) -> Path:
+    return store / f"{wanted.repo_id.replace('/', '--')}@{commit[:12]}"
+
+
+def _is_here(folder: Path, pinned: Wanted) -> bool:
+    """Whether that commit stands in ``folder``, as it was fetched."""
+    given = receipt.read(folder)
+    if given is None or (given.repo_id, given.commit) != (pinned.repo_id, pinned.revision):
+        return False
+    if given.content != receipt.content_of(folder):
+        remedy = "copy it elsewhere if you want to keep it, then remove it here: it is fetched anew"
+        raise DatasetError("is no longer as it was fetched", str(folder), remedy)
+    return True
 
 
 def _restore(files: Path, whole: Path, wanted: Wanted, patience: Patience) -> None:
@@ -90,20 +114,11 @@ def _restore(files: Path, whole: Path, wanted: Wanted, patience: Patience) -> No
 
 
 def _put(whole: Path, folder: Path) -> None:
-    """Rename ``whole`` into its place, where another fetch may have put the same meanwhile."""
+    """Rename ``whole`` into its place."""
     try:
         whole.rename(folder)
     except OSError as error:
-        if not _is_here(folder):
-            raise DatasetError(f"cannot be put here: {os_reason(error)}", str(folder), "move away what is") from error
-
-
-def _folder(store: Path, wanted: Wanted, commit: str) -> Path:
-    return store / f"{wanted.repo_id.replace('/', '--')}@{commit[:12]}"
-
-
-def _is_here(folder: Path) -> bool:
-    return (folder / receipt.NAME).is_file()
+        raise DatasetError(f"cannot be put here: {os_reason(error)}", str(folder), "move away what is") from error
 
 
 def _look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:
@@ -121,20 +136,21 @@ def _look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:
 
 
 def _told(error: HubFault, hub: Hub, wanted: Wanted) -> HubError:
-    return told(error.fault, f"{wanted.repo_id} (no folder here)", hub)
+    return told(
+        error.fault, f"{wanted.repo_id} (no folder here)", hub, remedy=_AGAIN if error.fault.kind in _OWN else ""
+    )
 
 
 def _select(remote: Remote, wanted: Wanted) -> Mapping[str, RemoteFile]:
     """The files that make the dataset: tables with pictures in them, or pictures beside a metadata.csv."""
-    tables = [path for path in remote.files if path.endswith(".parquet")]
-    trained = [path for path in tables if Path(path).name.startswith("train")] or tables
-    plain = [path for path in remote.files if "/" not in path and Path(path).suffix.lower() in _PICTURES]
-    chosen = trained or ([metadata.NAME, *plain] if metadata.NAME in remote.files and plain else [])
+    tables = parquet_rows.of_train(remote.files)
+    plain = [path for path in remote.files if "/" not in path and Path(path).suffix.lower() in PICTURE_SUFFIXES]
+    chosen = tables or ([metadata.NAME, *plain] if metadata.NAME in remote.files and plain else [])
     if not chosen:
         raise DatasetError(
             "holds neither parquet files nor pictures beside a metadata.csv", wanted.repo_id, "give another dataset"
         )
-    sides = [path for path in _SIDE if path in remote.files]
+    sides = [path for path in (*layouts.BESIDE, CARD, characters.NAME) if path in remote.files]
     return {path: remote.files[path] for path in (*chosen, *sides)}
 
 
@@ -170,25 +186,6 @@ def _download(
             )
 
 
-@contextmanager
-def _scratch(folder: Path, needed: int) -> Iterator[Path]:
-    """A folder beside ``folder`` for what is fetched, gone afterwards."""
-    scratch = folder.with_name(f".{folder.name}.fetching")
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise DatasetError(f"cannot be made: {os_reason(error)}", str(scratch), "check its permissions") from error
-    try:
-        free = shutil.disk_usage(scratch).free
-        if free < 2 * needed:
-            what = f"needs {2 * needed / 1e6:,.0f} MB and there are {free / 1e6:,.0f}"
-            raise DatasetError(what, str(scratch.parent), "free some space")
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
 def _receipt(endpoint: str, wanted: Wanted, remote: Remote, folder: Path) -> Receipt:
     return Receipt(
         endpoint=endpoint,
@@ -203,5 +200,6 @@ def _receipt(endpoint: str, wanted: Wanted, remote: Remote, folder: Path) -> Rec
         pictures=len(metadata.read_rows(folder / metadata.NAME)),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=f"kanjiprep {__version__}",
+        fetched=True,
         sha256={path: one.sha256 for path, one in remote.files.items() if one.sha256},
     )

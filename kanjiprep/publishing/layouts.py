@@ -21,7 +21,7 @@ from kanjiprep.publishing.destination import Destination
 Layout = Literal["parquet", "files"]
 
 SAMPLES: Final = "samples"
-_BESIDE: Final = (folder.CERTIFICATE, folder.SUMS, folder.SKIPPED)
+BESIDE: Final = (folder.CERTIFICATE, folder.SUMS, folder.SKIPPED)
 _EARLIER: Final = re.compile(
     r"data/train-\d+-of-\d+\.parquet|samples/(?:[0-9a-f]{5}|\d)\.\w+|[^/]+_kanji_[0-9a-f]{5}\.png"
 )
@@ -77,9 +77,12 @@ def lay_out(checked: Checked, there: Destination, layout: Layout, out: Path, pro
         last, info, shown = out / "last", None, _spread(at, rows)
         _link_pictures(at, rows, out / "first")
     certificate, notes = _certificate(checked)
-    beside = [name for name in (_BESIDE if certificate and certificate.digest else ()) if (at / name).is_file()]
+    is_whole = certificate is not None and certificate.digest != ""
+    beside = [name for name in (BESIDE if is_whole else (folder.SKIPPED,)) if (at / name).is_file()]
     for name in (*beside, *(() if layout == "parquet" else texts(at))):
         staging.link(at / name, last / name)
+    if certificate is not None and not is_whole:
+        (last / folder.CERTIFICATE).write_bytes(folder.certificate_json(certificate))
     facts = DatasetFacts(
         repo_id=there.wish.repo_id,
         layout=layout,
@@ -103,7 +106,7 @@ def texts(at: Path) -> list[str]:
 def sources(at: Path) -> list[str]:
     """The files of a dataset that go along in one way or another."""
     rows = dict.fromkeys(name for name, _ in metadata.read_rows(at / metadata.NAME))
-    return [name for name in (*texts(at), *_BESIDE, folder.CARD, *rows) if (at / name).is_file()]
+    return [name for name in (*texts(at), *BESIDE, folder.CARD, *rows) if (at / name).is_file()]
 
 
 def _certificate(checked: Checked) -> tuple[folder.Certificate | None, tuple[str, ...]]:
@@ -113,9 +116,7 @@ def _certificate(checked: Checked) -> tuple[folder.Certificate | None, tuple[str
     changed = [one for one in details if not one.endswith(" was not built") and not one.startswith(folder.CARD)]
     if certificate is None or not changed:
         return certificate, ()
-    note = (
-        f"it was changed since it was built ({changed[0]}), so it goes without {folder.CERTIFICATE} and {folder.SUMS}"
-    )
+    note = f"it was changed since it was built ({changed[0]}), so it goes without {folder.SUMS} and digest"
     return replace(certificate, digest=""), (note,)
 
 
@@ -133,6 +134,8 @@ def _card(facts: DatasetFacts, theirs: str | None, at: Path) -> tuple[merging.Me
 def _own_card(at: Path) -> tuple[str, tuple[str, ...]]:
     """The folder's own card, and what there is to say of it."""
     path = at / folder.CARD
+    if path.exists() and not path.is_file():
+        raise DatasetError("is no file", str(path), "move it away")
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -161,7 +164,7 @@ def refuse_strangers(there: Destination, force: bool) -> None:
 
 def is_earlier(path: str) -> bool:
     """Whether ``path`` of a repository is what an earlier push of ours put there."""
-    return path in (*_BESIDE, metadata.NAME, characters.NAME) or _EARLIER.fullmatch(path) is not None
+    return path in (*BESIDE, metadata.NAME, characters.NAME) or _EARLIER.fullmatch(path) is not None
 
 
 def _spread(at: Path, rows: Iterable[tuple[str, str]]) -> tuple[Example, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,8 +88,9 @@ def find_in_text(name: str, text: str, secrets: Mapping[str, str], paths: Iterab
 def _kinds(secrets: Mapping[str, str], paths: Iterable[Path]) -> tuple[_Kind, ...]:
     exact = [(f"the value of {name}", re.escape(value.encode())) for name, value in secrets.items()]
     known = [path for path in paths if path != path.parent]  # with the root, every address would be found
-    local = [(f"a path of this machine ({path})", re.escape(f"{path}{os.sep}".encode())) for path in known]
-    return tuple((what, re.compile(shape), shape[:1].isalpha()) for what, shape in (*_SHAPES, *exact, *local))
+    local = [(f"a path of this machine ({path})", re.escape(str(path).encode()) + rb"(?![\w.-])") for path in known]
+    shapes = [(what, re.compile(shape), True) for what, shape in _SHAPES]
+    return (*shapes, *((what, re.compile(shape), False) for what, shape in (*exact, *local)))
 
 
 def _in_stream(name: str, stream: IO[bytes], kinds: Iterable[_Kind]) -> Iterator[Leak]:
@@ -150,7 +150,7 @@ def refuse(leaks: Iterable[Leak], where: Path) -> None:
 
 
 def _matches(stream: IO[bytes], kinds: Sequence[_Kind]) -> Iterator[tuple[str, int]]:
-    """Kind and line of each match; one that begins with a letter begins a word."""
+    """Kind and line of each match; of a shape, where it begins a word."""
     before, line, is_text = b"", 1, True
     while chunk := stream.read(CHUNK):
         window = before + chunk
@@ -158,7 +158,7 @@ def _matches(stream: IO[bytes], kinds: Sequence[_Kind]) -> Iterator[tuple[str, i
         for what, pattern, begins_word in kinds:
             for match in pattern.finditer(window):
                 start = match.start()
-                if not (begins_word and _WORD.match(window[max(0, start - 1) : start])):
+                if not (begins_word and start and _WORD.match(window[start - 1 : start])):
                     yield what, line + window.count(b"\n", 0, start) if is_text else 0
         before = chunk[-_OVERLAP:]
         line += window.count(b"\n", 0, len(window) - len(before))

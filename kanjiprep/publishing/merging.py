@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,10 +30,18 @@ FACTS: Final = frozenset(
     }
 )
 """Keys that state facts of the files. What is not in our card is not so any more."""
+CONFIGS: Final = frozenset({"configs", "dataset_info"})
+"""Facts with an entry for each configuration of a dataset. Ours is the default one; others are not of our files."""
 UNIONS: Final = frozenset(
     {"annotations_creators", "datasets", "language", "source_datasets", "tags", "task_categories"}
 )
 """Keys with lists to which everybody may add."""
+_DEFAULT: Final = "default"
+"""Name of the configuration that is loaded if none is asked for, and of the key that makes it of another."""
+_TOLD: Final = ("base_model", *sorted(CONFIGS), *LICENCE)
+"""Facts whose replacement is told, since an owner may have meant something else."""
+_SIZES: Final = ("config_name", "dataset_size", "download_size", "splits")
+"""What of dataset_info is another at every push, and nobody misses."""
 
 OUR_PICTURE: Final = re.compile(r"images/[a-z0-9_]+\.png")
 """A picture of a gallery as we name it."""
@@ -113,11 +121,7 @@ def _tables(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[dict[st
     gone = [key for key in gone if key != WIDGET or not _others(theirs[key])]
     keys = [*(key for key in theirs if key not in gone), *(key for key in ours if key not in theirs)]
     table = {key: _merged(key, ours, theirs) for key in keys}
-    notes = [f"{key} was taken out of the card: it no longer holds" for key in gone if key not in LICENCE]
-    before, now = (one.get("license_name") or one.get("license") for one in (theirs, ours))
-    if now and before not in (None, now):
-        notes.append(f"the card said license: {str(before)[:60]}; it says {now} now, as the files are")
-    return table, tuple(notes)
+    return table, tuple(_notes(gone, ours, theirs))
 
 
 def _merged(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Any:
@@ -126,9 +130,60 @@ def _merged(key: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Any
         return [*shown, *(one for one in _others(theirs.get(key)) if one not in shown)]
     if key not in ours:
         return theirs[key]
+    if key in CONFIGS:
+        return _configurations(ours[key], theirs.get(key))
     if key in FACTS or theirs.get(key) is None:
         return ours[key]
     return _union(theirs[key], ours[key]) if key in UNIONS else theirs[key]
+
+
+def _configurations(ours: Any, theirs: Any) -> Any:
+    """Our configuration, and those of theirs that have other names.
+
+    A dataset with two defaults cannot be loaded at all.
+
+    Source: datasets 5.2.0 utils/metadata.py MetadataConfigs.get_default_config_name; info.py DatasetInfosDict.
+    """
+    others = _other_configurations(theirs)
+    if not others:
+        return ours
+    first = [{"config_name": _DEFAULT, **one} for one in _listed(ours)]
+    return [*first, *({key: one[key] for key in one if key != _DEFAULT or not one[key]} for one in others)]
+
+
+def _other_configurations(value: Any) -> list[dict[str, Any]]:
+    tables = (one for one in _listed(value) if isinstance(one, dict))
+    return [one for one in tables if one.get("config_name") not in (None, _DEFAULT)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _notes(gone: Iterable[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    """What an owner should know of the facts that are not theirs any more."""
+    before, now = (one.get("license_name") or one.get("license") for one in (theirs, ours))
+    is_other = bool(now) and before not in (None, now)
+    told = frozenset(LICENCE if is_other else ())
+    yield from (f"{key} was taken out of the card: it no longer holds" for key in gone if key not in told)
+    replaced = [key for key in _TOLD if key in ours and key not in told and _is_replaced(ours[key], theirs.get(key))]
+    yield from (f"{key} of the card was replaced: the files say otherwise" for key in replaced)
+    if is_other:
+        yield f"the card said license: {str(before)[:60]}; it says {now} now, as the files are"
+    others = _other_configurations(theirs.get("configs")) if "configs" in ours else []
+    for name in [str(one["config_name"])[:60] for one in others if one.get(_DEFAULT)]:
+        yield f"the configuration {name} is not the default any more: what was pushed is"
+
+
+def _is_replaced(ours: Any, theirs: Any) -> bool:
+    """Whether a value of theirs is lost that says something else than ours."""
+    others = _other_configurations(theirs)
+    before = [one for one in _listed(theirs) if one not in others]
+    return bool(before) and list(map(_without_sizes, before)) != list(map(_without_sizes, _listed(ours)))
+
+
+def _without_sizes(value: Any) -> Any:
+    return {key: value[key] for key in value if key not in _SIZES} if isinstance(value, dict) else value
 
 
 def _others(widget: Any) -> list[Any]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kanjiprep.dataset.card import attribution
-from kanjiprep.publishing import front_matter, licences
+from kanjiprep.publishing import front_matter, licences, scores
 from kanjiprep.publishing.markdown import code, number, path, prose, render
 from kanjiprep.publishing.merging import marked
-from kanjiprep.publishing.model_facts import Adapter, ModelFacts, Painted, Training, TrainingData
+from kanjiprep.publishing.model_facts import Adapter, ModelFacts, Training, TrainingData
+from kanjiprep.publishing.scores import Scores
+from kanjiprep.publishing.widgets import Widget
 
 _PIPELINES: Final = {"sd3": "StableDiffusion3Pipeline", "sd1x": "StableDiffusionPipeline"}
 _TAGS: Final = {
@@ -22,19 +24,24 @@ _LEAST_HOURS: Final = 0.5
 
 def model_card(facts: ModelFacts) -> str:
     """The card of an adapter on the Hub: front matter, and a body between our marks."""
-    licence = licences.of_base(facts.base.repo)
+    licence, shown = licences.of_base(facts.base.repo), next(iter(facts.pictures), None)
     body = render(
         "model_card.md.j2",
         facts=facts,
+        title=facts.repo_id.rpartition("/")[2],
         base=facts.base,
         adapter=facts.adapter,
         data=facts.data,
         training=facts.training,
         sampling=facts.sampling,
+        prompt=shown.text if shown else facts.data.caption,
+        negative=shown.negative if shown else "",
+        painted_at=shown.step if shown and shown.step != facts.training.step else None,
         pipeline=_PIPELINES[facts.base.family],
         of_adapter=tuple(_of_adapter(facts.adapter)),
         of_training=(*_of_data(facts.data), *_of_training(facts.training)),
         choice=_choice(facts),
+        scores=tuple(_score_table(facts.scores)) if facts.scores else (),
         licence=licence,
         is_stability=licence is not None and licence.license_name == licences.STABILITY,
         attribution=attribution(),
@@ -60,9 +67,9 @@ def _table(facts: ModelFacts, licence: licences.Licence | None) -> dict[str, Any
     return {key: value for key, value in ours.items() if value}
 
 
-def _widget(painted: Painted) -> dict[str, Any]:
-    negative = {"parameters": {"negative_prompt": painted.negative}} if painted.negative else {}
-    return {"text": painted.prompt, **negative, "output": {"url": painted.path}}
+def _widget(shown: Widget) -> dict[str, Any]:
+    negative = {"parameters": {"negative_prompt": shown.negative}} if shown.negative else {}
+    return {"text": shown.text, **negative, "output": {"url": shown.path_in_repo}}
 
 
 def _of_adapter(adapter: Adapter) -> Iterator[tuple[str, str]]:
@@ -91,33 +98,46 @@ def _of_training(training: Training) -> Iterator[tuple[str, str]]:
     yield "optimizer", code(training.optimizer)
     yield "clipping of gradients", prose(training.clip)
     yield "resolution", f"{number(training.resolution_px)} px"
+    if training.caption_dropout:
+        yield "trained without caption", f"{number(100 * training.caption_dropout)}% of the pictures"
     yield "frozen weights in", prose(training.precision)
     yield "seed", str(training.seed)
     yield "trainer", prose(training.trainer)
     if training.gpu:
-        yield "GPU", f"{training.gpus} x {prose(training.gpu)}" if training.gpus > 1 else prose(training.gpu)
-    spent = (
-        _time(training.hours) if training.hours is not None else "",
-        f"{training.usd:,.2f} dollars" if training.usd is not None else "",
-    )
-    if any(spent):
-        yield "took", ", ".join(filter(None, spent))
+        yield "GPU", prose(training.gpu)
+    cost = f", {training.usd:,.2f} dollars" if training.usd is not None else ""
+    yield "the whole run took", f"{_time(training.hours)}{cost}"
+    if training.ended:
+        yield "end of the run", prose(training.ended)
+
+
+def _pictures_a_step(training: Training) -> str:
+    parts = f"batch {training.batch}, accumulation {training.accumulation}"
+    gpus = f", {training.gpus} GPUs" if training.gpus > 1 else ""
+    return f"{number(training.pictures_a_step)} ({parts}{gpus})"
 
 
 def _time(hours: float) -> str:
     return f"{hours:,.1f} hours" if hours >= _LEAST_HOURS else f"{hours * 60:.1f} minutes"
 
 
-def _pictures_a_step(training: Training) -> str:
-    whole = training.batch * training.accumulation * training.gpus
-    parts = f"batch {training.batch}, accumulation {training.accumulation}"
-    return f"{whole} ({parts}{f', {training.gpus} GPUs' if training.gpus > 1 else ''})"
-
-
 def _choice(facts: ModelFacts) -> str:
-    if facts.scores:
-        return facts.scores.verdict
-    last = "the last" if facts.is_last else "not the last"
-    why = "" if facts.is_last else ", and why it was taken is not on record"
-    reason = f". Why it was taken: {facts.reason.rstrip('.')}." if facts.reason else f"{why}."
-    return f"No checkpoint was scored; this one is {last}{reason}"
+    """Why this checkpoint: whoever publishes none of the judge's and not the last has named its step."""
+    if facts.scores is None:
+        which = "the last" if facts.is_last else "not the last, and was chosen by hand"
+        return f"No checkpoint was scored; this one is {which}."
+    step, best = facts.training.step, facts.scores.chosen
+    if best == step:
+        why = ": the judge chose it"
+    else:
+        which = "the last one" if facts.is_last else "chosen by hand"
+        why = f", {which}; the judge chose {'none' if best is None else f'step {best:,}'}"
+    return f"Step {step:,} is published{why}. The scores are in {scores.NAME}."
+
+
+def _score_table(found: Scores) -> Iterator[tuple[str, ...]]:
+    """The head of the table, and its rows."""
+    more = tuple(found.rows[0].more)
+    yield ("step", "score", *more)
+    for row in found.rows:
+        yield (f"{row.step:,}", f"{row.score:.4g}", *(row.more[name] for name in more))

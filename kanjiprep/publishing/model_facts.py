@@ -1,9 +1,12 @@
-"""All that a model card says of an adapter, as plain values that somebody else gathers."""
+"""All that a model card says of an adapter, as plain values that somebody else gathers; no path is among them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from kanjiprep.publishing.scores import Scores
+from kanjiprep.publishing.widgets import Widget
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class TrainingData:
         is_kanji: Whether it was built from KanjiVG and KANJIDIC2, as its birth certificate says.
         repo_id: On the Hub; empty for a folder that is not there.
         revision: Tag or commit there; empty if that is not known.
-        digest: Of the dataset folder.
+        digest: Of the dataset folder; empty if that is not known.
     """
 
     pictures: int
@@ -84,17 +87,20 @@ class Training:
         batch: Pictures at a time on one GPU.
         accumulation: Batches added up before a step.
         gpus: How many.
-        learning_rate: At its peak.
+        pictures_a_step: On all GPUs together.
+        learning_rate: At its peak, in the attempt that made the adapter: lower after a rollback.
         schedule: The shape of the learning rate, in words.
         optimizer: Its name.
         clip: What was done to large gradients, in words.
         resolution_px: Side of the square whose area pictures were scaled to.
+        caption_dropout: Share of pictures trained without their caption.
         precision: Of the frozen weights.
         seed: Of the trainer.
         trainer: With its version.
-        gpu: With its memory; empty if that is not known.
-        hours: Of running; None if that is not known.
+        gpu: What was used, in words; empty for a CPU, and if it is not known.
+        hours: Of a trainer running in the whole run, steps that were undone included.
         usd: What they cost; None if that is not known.
+        ended: How the run ended, in words; empty if it took all its steps.
         rollbacks: How often the run went back to an earlier checkpoint.
         alerts: What went wrong or was noticed on the way, one sentence each.
     """
@@ -105,37 +111,36 @@ class Training:
     batch: int
     accumulation: int
     gpus: int
+    pictures_a_step: int
     learning_rate: float
     schedule: str
     optimizer: str
     clip: str
     resolution_px: int
+    caption_dropout: float
     precision: str
     seed: int
     trainer: str
-    gpu: str = ""
-    hours: float | None = None
+    gpu: str
+    hours: float
     usd: float | None = None
+    ended: str = ""
     rollbacks: int = 0
     alerts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the validation pictures were painted, which is how to paint more.
+    """How validation pictures are painted, which is how to paint more.
 
     Attributes:
-        prompt: One that was used.
-        negative: What a picture was to avoid; empty for nothing.
         steps: Of the sampler.
         guidance: Scale of classifier-free guidance.
         size_px: Width and height.
         seed: Of the noise.
-        skip_layers: Blocks of SD3 left out of a third pass; empty for none.
+        skip_layers: Blocks of SD3 left out of a third pass; empty for no such pass.
     """
 
-    prompt: str
-    negative: str
     steps: int
     guidance: float
     size_px: int
@@ -144,63 +149,29 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
-    """A picture made with the adapter.
-
-    Attributes:
-        path: In the repository.
-        prompt: As it was given to the model.
-        negative: The same.
-    """
-
-    path: str
-    prompt: str
-    negative: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a judge found, already in words and digits.
-
-    Attributes:
-        columns: Heads of the table.
-        rows: Its cells, a row for each checkpoint.
-        verdict: What follows from it, in a sentence.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """All that a model card says.
 
     Attributes:
         repo_id: Where the adapter goes on the Hub.
-        title: Of the card.
         base: The model that it adapts.
         adapter: The file.
         data: What it learnt from.
         training: How.
         sampling: How pictures are painted with it.
-        pictures: For the gallery.
+        pictures: Of the gallery.
         workflows: Paths of ComfyUI workflows in the repository.
         scores: None if no checkpoint was scored.
         is_last: Whether it is the last checkpoint of its run.
-        reason: Why this checkpoint was taken, in the words of who took it; empty for none.
     """
 
     repo_id: str
-    title: str
     base: Base
     adapter: Adapter
     data: TrainingData
     training: Training
     sampling: Sampling
-    pictures: tuple[Painted, ...] = ()
+    pictures: tuple[Widget, ...] = ()
     workflows: tuple[str, ...] = ()
     scores: Scores | None = None
     is_last: bool = True
-    reason: str = ""

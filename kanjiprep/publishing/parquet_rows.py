@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,16 @@ class Row:
     caption: str
     picture: bytes
     character: Character | None
+
+
+def of_train(names: Iterable[str]) -> list[str]:
+    """Those parquet files of a repository that hold what is trained on, sorted.
+
+    Of those in the folder ``data``, or of all without such, the ones called train-..., if there are any.
+    """
+    tables = sorted(name for name in names if name.endswith(".parquet"))
+    tables = [name for name in tables if name.startswith(f"{shards.FOLDER}/")] or tables
+    return [name for name in tables if re.match(r"train[-.]", name.rpartition("/")[2])] or tables
 
 
 def count(path: Path) -> int:

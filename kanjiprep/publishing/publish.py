@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kanjiprep.publishing import adapter, delivery, destination, leaks, parcel, staging
+from kanjiprep.errors import HubError
+from kanjiprep.publishing import adapter, delivery, destination, leaks, merging, parcel, staging
 from kanjiprep.publishing.delivery import Delivered
-from kanjiprep.publishing.destination import Wish
+from kanjiprep.publishing.destination import Destination, Wish
 from kanjiprep.publishing.hub.courier import Hub
 from kanjiprep.publishing.hub.patience import Patience
+from kanjiprep.training.running.attempts import WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class PublishRequest:
         run: Its folder.
         checkpoint: A step, ``best``, ``last``, or None for the best if one is known, else the last.
         wish: The repository.
+        force: Whether it may take the place of an adapter that we did not publish.
         dry_run: Whether nothing is to be sent.
         cache: Where it is laid out.
         environ: Whose secrets must not be among what is sent.
@@ -29,6 +32,7 @@ class PublishRequest:
     run: Path
     checkpoint: str | None
     wish: Wish
+    force: bool
     dry_run: bool
     cache: Path
     environ: Mapping[str, str]
@@ -76,6 +80,7 @@ def publish(request: PublishRequest, hub: Hub, patience: Patience) -> Published:
     chosen = source.chosen
     with staging.opened(request.cache, f"{request.run} {request.wish.repo_id}") as scratch:
         there = destination.find(hub, patience, request.wish, scratch / "card")
+        _refuse_stranger(there, request.force)
         out = scratch / "out"
         staging.refuse_cramped(scratch, 2 * chosen.weights.stat().st_size)
         ready = adapter.lay_out(source, there, out)
@@ -97,3 +102,9 @@ def publish(request: PublishRequest, hub: Hub, patience: Patience) -> Published:
         warnings=chosen.warnings,
         notes=ready.notes,
     )
+
+
+def _refuse_stranger(there: Destination, force: bool) -> None:
+    if WEIGHTS in there.remote.files and merging.BEGIN not in (there.card or "") and not force:
+        what = f"holds {WEIGHTS} that kanjiprep did not publish. Nothing was sent"
+        raise HubError(what, there.wish.repo_id, "give another repository, or --force to replace it")

@@ -63,7 +63,7 @@ class Pushed:
         layout: ``parquet`` or ``files``.
         digest: Of the dataset, by its birth certificate; empty if it has none that holds.
         pictures: How many.
-        receipt: Where the receipt is; None for a dry run.
+        receipt: Where the receipt is; None for a dry run, or a fetched copy, which keeps its own.
         notes: What else a user should know.
     """
 
@@ -104,10 +104,22 @@ def push(request: PushRequest, hub: Hub, patience: Patience) -> Pushed:
     _refuse_no_dataset(at, request)
     with staging.opened(request.cache, f"{at} {request.wish.repo_id}") as scratch:
         there = destination.find(hub, patience, request.wish, scratch / "card")
+        layouts.refuse_strangers(there, request.force)
+        leaks.refuse_card(there.card, there.wish.repo_id, request.environ, at)
         laid = _lay_out(request, at, there, scratch, patience)
         done = delivery.deliver(hub, patience, there, laid.packed, request.dry_run)
-    path = None if request.dry_run else receipt.write(at, _receipt(there, laid, done, request.layout))
+    is_kept = request.dry_run or _is_fetched(at)
+    path = None if is_kept else receipt.write(at, _receipt(there, laid, done, request.layout))
     return Pushed(done, request.layout, laid.digest, laid.pictures, path, laid.notes)
+
+
+def _is_fetched(at: Path) -> bool:
+    """Whether the folder is a copy of what stands on the Hub, whose receipt says of what."""
+    try:
+        given = receipt.read(at)
+    except DatasetError:  # a damaged one gives way
+        return False
+    return given is not None and given.fetched
 
 
 def _refuse_no_dataset(at: Path, request: PushRequest) -> None:
@@ -131,9 +143,7 @@ def _lay_out(request: PushRequest, at: Path, there: Destination, scratch: Path, 
     _refuse_unfit(checked, request.force)
     staging.refuse_cramped(scratch, layouts.needed_bytes(checked))
     laid = layouts.lay_out(checked, there, request.layout, scratch / "out", patience.progress)
-    layouts.refuse_strangers(there, request.force)
     leaks.refuse_in(at, layouts.sources(at), request.environ, at)
-    leaks.refuse_card(there.card, there.wish.repo_id, request.environ, at)
     for folder in laid.folders:
         leaks.refuse_in(folder, leaks.names(folder), request.environ, at)
     message = f"Push {checked.statistics.samples:,} pictures with kanjiprep"
@@ -156,9 +166,9 @@ def _refuse_unfit(checked: Checked, force: bool) -> None:
 
 def _warnings(checked: Checked) -> Iterator[str]:
     """What check has to say and does not stand in the way."""
-    found = [f"{problem.kind} {len(problem.items):,}" for problem in checked.problems]
+    found = [f"{problem.what} ({len(problem.items):,})" for problem in checked.problems]
     if found:
-        yield f"kanjiprep check finds {', '.join(found)}"
+        yield f"kanjiprep check warns: {'; '.join(found)}"
 
 
 def _receipt(there: Destination, laid: _Laid, done: Delivered, layout: Layout) -> Receipt:
@@ -175,5 +185,6 @@ def _receipt(there: Destination, laid: _Laid, done: Delivered, layout: Layout) -
         pictures=laid.pictures,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=f"kanjiprep {__version__}",
+        fetched=False,
         sha256={path: one.sha256 for path, one in laid.packed.files.items()},
     )

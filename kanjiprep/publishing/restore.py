@@ -40,24 +40,25 @@ def restore(snapshot: Path, out: Path, progress: Progress) -> None:
         DatasetError: If the snapshot holds no dataset, a damaged one or an unsafe one, or if ``out`` is
             not free or cannot be written.
     """
-    certificate = _certificate(snapshot)
+    certificate = folder.read_certificate(snapshot)
+    is_certified = certificate is not None and certificate.digest != "" and (snapshot / folder.SUMS).is_file()
     with _aside(resolved(out)) as aside:
         if files := _parquet_files(snapshot):
             known = _unpack(files, aside, progress)
-            if known and (certificate is None or characters.NAME in folder.listed(snapshot)):
+            if known and (not is_certified or characters.NAME in folder.listed(snapshot)):
                 _write(aside / characters.NAME, characters.to_jsonl(known))
         elif (snapshot / metadata.NAME).is_file():
             _copy_pictures(snapshot, aside, progress)
         else:
             raise DatasetError(f"holds neither parquet files nor {metadata.NAME}", str(snapshot), _REMEDY)
         _copy_if_there((folder.CARD, folder.SKIPPED), snapshot, aside)
-        if certificate is not None:
+        if certificate is not None and is_certified:
             _copy_if_there((folder.CERTIFICATE, folder.SUMS), snapshot, aside)
             _refuse_changed(aside, certificate, snapshot, progress)
-
-
-def _certificate(snapshot: Path) -> folder.Certificate | None:
-    return folder.read_certificate(snapshot) if (snapshot / folder.SUMS).is_file() else None
+        elif (
+            certificate is not None and not certificate.digest
+        ):  # it says whose the pictures are, and vouches for none
+            _copy_if_there((folder.CERTIFICATE,), snapshot, aside)
 
 
 def _refuse_changed(aside: Path, certificate: folder.Certificate, snapshot: Path, progress: Progress) -> None:
@@ -67,8 +68,8 @@ def _refuse_changed(aside: Path, certificate: folder.Certificate, snapshot: Path
 
 
 def _parquet_files(snapshot: Path) -> list[Path]:
-    found = sorted((snapshot / shards.FOLDER).glob("*.parquet")) or sorted(snapshot.rglob("*.parquet"))
-    return [path for path in found if "train" in path.relative_to(snapshot).as_posix()] or found
+    found = [path.relative_to(snapshot).as_posix() for path in sorted(snapshot.rglob("*.parquet"))]
+    return [snapshot / name for name in parquet_rows.of_train(found)]
 
 
 def _unpack(files: Sequence[Path], aside: Path, progress: Progress) -> list[Character]:

@@ -1,9 +1,9 @@
-"""The facts of a training, read from its run folder and freed of every path."""
+"""What a run folder tells of a training, in the words of a model card and freed of every path."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,8 @@ from typing import Final
 from kanjiprep.errors import HubError, TrainerError, UsageError, os_reason
 from kanjiprep.publishing import names, privacy, run_source
 from kanjiprep.publishing.choice import Chosen
-from kanjiprep.publishing.facts import Adapter, Base, Course, Machine, Pictures, Recipe, RunFacts, Validated, Warned
+from kanjiprep.publishing.layouts import shortened
+from kanjiprep.publishing.model_facts import Base, Sampling, Training, TrainingData
 from kanjiprep.training import configs, models, presets, run_folder, schedule
 from kanjiprep.training.run_spec import CPU, RunSpec
 from kanjiprep.training.running import files
@@ -19,8 +20,29 @@ from kanjiprep.training.running.events import Attempt
 from kanjiprep.training.running.files import Order
 from kanjiprep.training.running.run_state import RunState
 
-CAPTIONS: Final = 3
+MOST_ALERTS: Final = 20
 _RESTORE: Final = "copy the run folder anew from where it was made"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A training, as far as its run folder knows it.
+
+    Attributes:
+        base: What was trained.
+        planned_rank: Of the adapter; its own file knows better.
+        planned_alpha: The same.
+        data: What it was trained on.
+        training: How.
+        sampling: How its validation pictures are painted.
+    """
+
+    base: Base
+    planned_rank: int
+    planned_alpha: float
+    data: TrainingData
+    training: Training
+    sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +52,6 @@ class _Environment:
     kanjiprep: str
     simpletuner: str
     trainer: str
-    packages: Mapping[str, str]
     gpus: tuple[str, ...]
     dataset: str
     digest: str
@@ -46,17 +67,14 @@ def read(run: Path, state: RunState, chosen: Chosen) -> RunFacts:
         TrainerError: Naming the file that is missing or damaged.
     """
     spec, order, environment = run_source.spec(run), files.read_order(run), _environment(run)
-    known = tuple(_places(run, state, environment, order))
+    asked = spec.validation
     return RunFacts(
-        name=run.resolve().name,
-        title=_told(spec.title, known),
         base=_base(run, spec),
-        adapter=Adapter(spec.lora.rank, spec.lora.alpha or float(spec.lora.rank), spec.lora.targets),
-        pictures=_pictures(run, environment),
-        recipe=_recipe(spec, order, _rate(run, spec, chosen)),
-        machine=_machine(spec, environment),
-        course=_course(state, order, known),
-        validation=_validated(spec),
+        planned_rank=spec.lora.rank,
+        planned_alpha=spec.lora.alpha or float(spec.lora.rank),
+        data=_data(run, environment),
+        training=_training(run, state, chosen, spec, order, environment),
+        sampling=Sampling(asked.inference_steps, asked.guidance, asked.size_px, asked.seed, asked.skip_layers),
     )
 
 
@@ -67,26 +85,18 @@ def _environment(run: Path) -> _Environment:
     return run_source.understood(_Environment, ours, path)
 
 
-def _places(run: Path, state: RunState, environment: _Environment, order: Order) -> Iterator[str]:
-    """Paths of the machine that trained and of this one, as texts may name them."""
-    output = state.attempt.output if state.attempt else "output"
-    home = files.home(run, output)
-    yield from (str(run), str(run.resolve()), str(run.parent), str(run.resolve().parent))
-    yield from (environment.dataset, environment.trainer, *order.command)
-    yield from (str(Path(home).parent), str(Path(home).parent.parent)) if home else ()
-
-
 def _base(run: Path, spec: RunSpec) -> Base:
     """The base model; of a folder, whose path is private, the one that its flavour is of."""
     model = spec.model
-    named = _repo(model.path)
-    if named and not (run / named).exists():
-        return Base(model.family, model.flavour, named, False, model.precision)
     try:
-        repo = models.model_of(model.family, model.flavour).repo
+        known = models.model_of(model.family, model.flavour)
     except UsageError as error:
         raise TrainerError(error.what, str(run / presets.SPEC), error.remedy) from error
-    return Base(model.family, model.flavour, repo, bool(repo and model.path), model.precision)
+    named = _repo(model.path)
+    is_folder = model.path != "" and (not named or (run / named).exists())
+    if named not in ("", known.repo) and not is_folder:
+        return Base(named, named.rpartition("/")[2], model.family)
+    return Base(known.repo, known.name, model.family, is_copy=is_folder and known.repo != "")
 
 
 def _repo(text: str) -> str:
@@ -107,26 +117,68 @@ def _revision(text: str) -> str:
     return text
 
 
-def _pictures(run: Path, environment: _Environment) -> Pictures:
-    return Pictures(
+def _data(run: Path, environment: _Environment) -> TrainingData:
+    return TrainingData(
+        pictures=environment.pictures,
+        caption=shortened(_caption(run / run_folder.CONFIG / configs.CAPTIONS)),
+        is_kanji=bool(environment.digest),
+        repo_id=_repo(environment.hub_dataset),
+        revision=_revision(environment.hub_revision),
         digest=environment.digest,
-        count=environment.pictures,
-        hub_dataset=_repo(environment.hub_dataset),
-        hub_revision=_revision(environment.hub_revision),
-        captions=_captions(run / run_folder.CONFIG / configs.CAPTIONS),
     )
 
 
-def _captions(path: Path) -> tuple[str, ...]:
+def _caption(path: Path) -> str:
+    """The first one; empty if there is none."""
     try:
         with path.open("rb") as stream:
-            tables = [run_source.parsed(line, str(path)) for line in itertools.islice(stream, CAPTIONS)]
+            line = stream.readline()
     except OSError as error:
         raise TrainerError(f"cannot be read: {os_reason(error)}", str(path), _RESTORE) from error
-    texts = [table.get("text") for table in tables]
-    if not all(isinstance(text, str) for text in texts):
-        raise TrainerError("has a line without a caption", str(path), _RESTORE)
-    return tuple(map(str, texts))
+    text = run_source.parsed(line, str(path)).get("text") if line else ""
+    if not isinstance(text, str):
+        raise TrainerError("begins with a line without a caption", str(path), _RESTORE)
+    return text
+
+
+def _training(
+    run: Path, state: RunState, chosen: Chosen, spec: RunSpec, order: Order, environment: _Environment
+) -> Training:
+    portions, hours = schedule.portions_of(spec), state.spent_s / 3600
+    known = tuple(_places(run, state, environment, order))
+    return Training(
+        step=chosen.step,
+        total_steps=order.total_steps,
+        epochs=chosen.step / order.steps_per_epoch,
+        batch=portions.batch,
+        accumulation=portions.accumulation,
+        gpus=portions.gpus,
+        pictures_a_step=portions.pictures_a_step,
+        learning_rate=_rate(run, spec, chosen),
+        schedule=_schedule(spec),
+        optimizer=spec.optimizer.name,
+        clip=_clip(spec),
+        resolution_px=spec.training.resolution_px,
+        caption_dropout=spec.training.caption_dropout,
+        precision=spec.model.precision,
+        seed=spec.training.seed,
+        trainer=f"SimpleTuner {environment.simpletuner}, kanjiprep {environment.kanjiprep}",
+        gpu=_gpu(spec, environment),
+        hours=hours,
+        usd=None if order.usd_per_hour is None else hours * order.usd_per_hour,
+        ended=_ended(state, known),
+        rollbacks=state.rollbacks,
+        alerts=tuple(_alerts(state, known)),
+    )
+
+
+def _places(run: Path, state: RunState, environment: _Environment, order: Order) -> Iterator[str]:
+    """Paths of the machine that trained and of this one, as texts may name them."""
+    output = state.attempt.output if state.attempt else "output"
+    home = files.home(run, output)
+    yield from (str(run), str(run.resolve()), str(run.parent), str(run.resolve().parent))
+    yield from (environment.dataset, environment.trainer, *order.command)
+    yield from (str(Path(home).parent), str(Path(home).parent.parent)) if home else ()
 
 
 def _rate(run: Path, spec: RunSpec, chosen: Chosen) -> float:
@@ -136,54 +188,40 @@ def _rate(run: Path, spec: RunSpec, chosen: Chosen) -> float:
     return attempts[-1].learning_rate if attempts else spec.optimizer.learning_rate
 
 
-def _recipe(spec: RunSpec, order: Order, rate: float) -> Recipe:
-    training = spec.training
-    return Recipe(
-        total_steps=order.total_steps,
-        steps_per_epoch=order.steps_per_epoch,
-        batch=training.batch,
-        accumulation=training.accumulation,
-        pictures_a_step=schedule.portions_of(spec).pictures_a_step,
-        planned_rate=spec.optimizer.learning_rate,
-        learning_rate=rate,
-        shape=_shape(spec),
-        warmup_steps=spec.schedule.warmup_steps,
-        optimizer=spec.optimizer.name,
-        clip=spec.optimizer.clip,
-        clip_at=spec.optimizer.clip_at,
-        resolution_px=training.resolution_px,
-        caption_dropout=training.caption_dropout,
-        seed=training.seed,
-    )
-
-
-def _shape(spec: RunSpec) -> str:
+def _schedule(spec: RunSpec) -> str:
     """The trainer has no cosine after a climb, and runs a straight fall instead."""
     wanted = spec.schedule
-    return "polynomial" if wanted.shape == "cosine" and wanted.warmup_steps else wanted.shape
+    shape = "polynomial" if wanted.shape == "cosine" and wanted.warmup_steps else wanted.shape
+    return f"{shape}, after a climb over {wanted.warmup_steps:,} steps" if wanted.warmup_steps else shape
 
 
-def _validated(spec: RunSpec) -> Validated:
-    asked = spec.validation
-    return Validated(asked.inference_steps, asked.guidance, asked.size_px, asked.seed, asked.skip_layers)
+def _clip(spec: RunSpec) -> str:
+    optimizer = spec.optimizer
+    return "none" if optimizer.clip == "off" else f"by {optimizer.clip}, at {optimizer.clip_at:g}"
 
 
-def _machine(spec: RunSpec, environment: _Environment) -> Machine:
-    used = 0 if spec.machine.gpu == CPU else spec.machine.gpus
-    return Machine(environment.gpus[:used], environment.kanjiprep, environment.simpletuner, environment.packages)
+def _gpu(spec: RunSpec, environment: _Environment) -> str:
+    """The first GPUs of the machine, which are those that a trainer takes; nothing if not all of them are known."""
+    used = environment.gpus[: spec.machine.gpus]
+    if spec.machine.gpu == CPU or len(used) < spec.machine.gpus:
+        return ""
+    return ", ".join(f"{count} x {name}" if len(used) > 1 else name for name, count in Counter(used).items())
 
 
-def _course(state: RunState, order: Order, known: Collection[str]) -> Course:
-    hours, ended = state.spent_s / 3600, state.exit
-    return Course(
-        steps=state.step,
-        hours=hours,
-        usd=None if order.usd_per_hour is None else hours * order.usd_per_hour,
-        alerts=tuple(Warned(_told(one.text, known), one.step) for one in state.alerts if one.severity != "note"),
-        rollbacks=state.rollbacks,
-        ended=ended.status if ended else "",
-        reason=_told(ended.reason, known) if ended else "",
-    )
+def _ended(state: RunState, known: Collection[str]) -> str:
+    ended = state.exit
+    if ended is None:
+        return f"not on record; the last step that is known is {state.step:,}"
+    if ended.status == "completed":
+        return ""
+    return f"not completed, after step {ended.step:,}: {shortened(_told(ended.reason, known)) or ended.status}"
+
+
+def _alerts(state: RunState, known: Collection[str]) -> Iterator[str]:
+    found = [one for one in state.alerts if one.severity != "note"]
+    yield from (f"Step {one.step:,}: {_told(one.text, known)}" for one in found[:MOST_ALERTS])
+    if len(found) > MOST_ALERTS:
+        yield f"And {len(found) - MOST_ALERTS:,} more."
 
 
 def _told(text: str, known: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""A folder of our own in which what is to be sent is laid out, held alone and gone afterwards."""
+"""A folder of our own for what is to be sent or was fetched, held alone and gone afterwards."""
 
 from __future__ import annotations
 
@@ -6,41 +6,56 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from kanjiprep.errors import HubError, os_reason
 
+_POLL_S: Final = 0.2
+
 
 @contextmanager
-def opened(cache: Path, key: str) -> Iterator[Path]:
+def opened(cache: Path, key: str, wait: bool = False) -> Iterator[Path]:
     """An empty folder for whatever ``key`` names, removed at the end; what a kill left in it is swept out first.
 
     Args:
         cache: Where such folders are.
-        key: What is sent where to; nobody else sends the same meanwhile.
+        key: What is sent where to, or fetched; nobody else does the same meanwhile.
+        wait: Whether to wait for whoever does.
 
     Raises:
-        HubError: If somebody does, or the folder cannot be written.
+        HubError: If somebody does and is not waited for, or the folder cannot be written.
     """
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
+    lock = _taken(cache, folder)
+    while lock is None and wait:
+        time.sleep(_POLL_S)
+        lock = _taken(cache, folder)
+    if lock is None:
+        raise HubError("another kanjiprep is at the same work", str(folder), "wait for it or stop it")
+    try:
+        with _as_hub_error(folder):
+            _empty(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _taken(cache: Path, folder: Path) -> int | None:
+    """A lock on ``folder``, which is made; None if somebody else holds it."""
     with _as_hub_error(folder):
         cache.mkdir(parents=True, exist_ok=True)
         _sweep(cache)
         folder.mkdir(exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if not _is_taken(lock, folder):
-            raise HubError("another push of the same to the same is at work", str(folder), "wait for it or stop it")
-        try:
-            with _as_hub_error(folder):
-                _empty(folder)
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
+    if _is_taken(lock, folder):
+        return lock
+    os.close(lock)
+    return None
 
 
 def _is_taken(lock: int, folder: Path) -> bool:
@@ -86,7 +101,7 @@ def refuse_cramped(folder: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
-        what = f"has {free / 1e6:,.0f} MB free, and what is to be sent takes {needed / 1e6:,.0f}"
+        what = f"has {free / 1e6:,.0f} MB free, and what is to come takes {needed / 1e6:,.0f}"
         raise HubError(what, str(folder), "free some space, or set XDG_CACHE_HOME to a folder with more")
 
 

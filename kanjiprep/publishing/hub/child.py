@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _SHORTEST: Final = 8
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 Report = Callable[[int, int], None]
 """Hears bytes that are done, and bytes in all."""
 
@@ -243,9 +245,14 @@ def main(lines: Iterable[str], out: IO[str]) -> None:
             out.write(redacted(json.dumps(message), secret) + "\n")
             out.flush()
 
-    api = HfApi()
+    api, is_odd = HfApi(), secret is not None and not _VISIBLE.fullmatch(secret)
     while True:
-        answer(api, waiting.get(), say)
+        question = waiting.get()
+        if is_odd:
+            odd = fault.Fault("unauthorized", "it holds a space or a letter that no token has")
+            say({"fault": dataclasses.asdict(odd)})
+        else:
+            answer(api, question, say)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 Kind = Literal[
     "invalid",  # refused by the client before anything was sent
@@ -30,8 +30,6 @@ Kind = Literal[
     "died",  # the child did
     "broken",  # anything else
 ]
-KINDS: Final = frozenset(get_args(Kind))
-
 PASSING: Final = frozenset({"busy", "server", "network", "no hub", "timeout", "died", "conflict"})
 """Kinds that may be gone when one asks again."""
 

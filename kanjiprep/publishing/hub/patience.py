@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from kanjiprep.progress import Progress
@@ -30,7 +30,8 @@ class Patience:
     """How long is waited, in all and at a time.
 
     Attributes:
-        until: Moment of ``clock`` at which all waiting ends.
+        deadline_s: For all waiting together.
+        until: Moment of ``clock`` at which it ends.
         call_s: For an answer.
         silence_s: For a sign of progress in an upload or download.
         say: Tells the user in a line why there is a wait.
@@ -39,6 +40,7 @@ class Patience:
         sleep: Waits so many seconds.
     """
 
+    deadline_s: float
     until: float
     call_s: float
     silence_s: float
@@ -46,6 +48,10 @@ class Patience:
     progress: Progress
     clock: Callable[[], float] = field(default=time.monotonic)
     sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def anew(self) -> Patience:
+        """The same, from now on: what was done here meanwhile is not the Hub's to answer for."""
+        return replace(self, until=self.clock() + self.deadline_s)
 
     def left_s(self) -> float:
         """Seconds until the deadline, at least 0."""
@@ -55,6 +61,7 @@ class Patience:
 def within(deadline_s: float, say: Callable[[str], None], progress: Progress) -> Patience:
     """Patience that ends after ``deadline_s`` seconds, with shares of it for a single answer."""
     return Patience(
+        deadline_s=deadline_s,
         until=time.monotonic() + deadline_s,
         call_s=min(_CALL_S, deadline_s / 4),
         silence_s=min(_SILENCE_S, deadline_s / 3),
