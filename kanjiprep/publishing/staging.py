@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import time
@@ -15,6 +16,8 @@ from typing import Final
 from kanjiprep.errors import HubError, os_reason
 
 _POLL_S: Final = 0.2
+_ATTEMPTS: Final = 2
+_ELSEWHERE: Final = "set XDG_CACHE_HOME, or XDG_DATA_HOME for what is fetched"
 
 
 @contextmanager
@@ -31,7 +34,9 @@ def opened(cache: Path, key: str, wait: bool = False) -> Iterator[Path]:
     """
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
     lock = _taken(cache, folder)
-    while lock is None and wait:
+    for _ in itertools.count() if wait else range(_ATTEMPTS):  # another's sweep may have been quicker than our lock
+        if lock is not None:
+            break
         time.sleep(_POLL_S)
         lock = _taken(cache, folder)
     if lock is None:
@@ -102,7 +107,7 @@ def refuse_cramped(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         what = f"has {free / 1e6:,.0f} MB free, and what is to come takes {needed / 1e6:,.0f}"
-        raise HubError(what, str(folder), "free some space, or set XDG_CACHE_HOME to a folder with more")
+        raise HubError(what, str(folder), f"free some space, or {_ELSEWHERE}")
 
 
 def link(source: Path, target: Path) -> None:
@@ -133,5 +138,5 @@ def _as_hub_error(path: Path) -> Iterator[None]:
         raise HubError(
             f"cannot be written: {os_reason(error)}",
             str(error.filename or path),
-            "free some space, mend its permissions, or set XDG_CACHE_HOME to another folder",
+            f"free some space, mend its permissions, or {_ELSEWHERE}",
         ) from error
