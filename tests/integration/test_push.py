@@ -494,6 +494,11 @@ def with_caption(text: str) -> Prepare:
     return lambda desk, _: recaption(desk, text)
 
 
+def with_a_card_that_leads_to_itself(desk: Desk, _: pytest.MonkeyPatch) -> None:
+    (desk.dataset / "README.md").unlink()
+    (desk.dataset / "README.md").symlink_to("README.md")
+
+
 def without_a_picture(desk: Desk, _: pytest.MonkeyPatch) -> None:
     (desk.dataset / "亜_kanji_04e9c.png").unlink()
 
@@ -630,6 +635,12 @@ REFUSED: dict[str, tuple[Prepare, tuple[str, ...], int, tuple[str, ...]]] = {
         ("dataset/README.md:2: front matter that is not plain YAML", "mend the front matter by hand"),
     ),
     "own card of no UTF-8": (with_own_card(b"\xff\xfe"), (), 4, ("dataset/README.md: not UTF-8 text at byte 0",)),
+    "own card that leads to itself": (
+        with_a_card_that_leads_to_itself,
+        (),
+        4,
+        ("dataset/README.md: cannot be read: too many levels of symbolic links",),
+    ),
     "their card of bad YAML": (
         with_card(BROKEN),
         (),
