@@ -19,10 +19,9 @@ OLD = {"README.md": b"old card", "data/0.parquet": b"zero", "theirs.txt": b"thei
 
 
 def deliver(hub: FakeHub, parcel: Parcel, said: list[str] | None = None, **more: Any) -> Delivered:
-    patience = patient(said=said)
-    there = destination.find(hub, patience, Wish("me/kanji", "dataset", **more), Path())
+    there = destination.find(hub, patient(), Wish("me/kanji", "dataset", **more), Path())
     hub.asked.clear()
-    return delivery.deliver(hub, patience, there, parcel)
+    return delivery.deliver(hub, patient(said=said), there, parcel)
 
 
 @pytest.fixture

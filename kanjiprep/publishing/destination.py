@@ -196,6 +196,7 @@ def remote_of(found: Mapping[str, Any]) -> Remote:
 def _identify(hub: Hub, patience: Patience) -> Identity:
     if not hub.endpoint.startswith(("http://", "https://")) or "@" in hub.endpoint:
         raise HubError("is no address of a Hub, or holds a password", "HF_ENDPOINT", "give it as https://HOST")
+    patience.say(f"asking {hub.endpoint}")
     try:
         found = waiting.insist(
             patience, lambda within_s: hub.call("identity", min(patience.call_s, within_s), {}), _FIRST_ATTEMPTS

@@ -61,8 +61,8 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
         store: Where fetched datasets are kept.
 
     Raises:
-        HubError: If it cannot be had.
-        DatasetError: If it is no dataset of pictures with captions, or there is no room for it.
+        HubError: If it cannot be had, or there is no room for it.
+        DatasetError: If it is no dataset of pictures with captions, or was changed here since it was fetched.
     """
     names.refuse_repo(wanted.repo_id)
     names.refuse_revision(wanted.revision, "a revision")
@@ -70,6 +70,7 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
         folder := _folder(store, wanted, wanted.revision), wanted
     ):
         return folder
+    patience.say(f"asking {hub.endpoint} for {wanted.repo_id}")
     remote = _look(hub, patience, wanted)
     pinned = Wanted(wanted.repo_id, remote.head)
     folder = _folder(store, wanted, remote.head)

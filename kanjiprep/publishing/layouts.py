@@ -155,9 +155,8 @@ def refuse_strangers(there: Destination, force: bool) -> None:
     Raises:
         HubError: If there is one, and nobody forces us.
     """
-    found = [
-        path for path in there.remote.files if is_earlier(path) and not path.endswith(".png")
-    ]  # a push may go on
+    # Pictures alone are of a push with --layout files that broke off, which may go on.
+    found = [path for path in there.remote.files if is_earlier(path) and not path.endswith(".png")]
     if found and merging.BEGIN not in (there.card or "") and not force:
         shown = ", ".join(found[:3]) + (" ..." if len(found) > 3 else "")  # noqa: PLR2004
         what = f"holds a dataset that kanjiprep did not push ({shown}). Nothing was sent"
