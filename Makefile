@@ -20,7 +20,7 @@ test-fast:       ## The unit tests alone
 
 test-trainer:    ## The tests with the real SimpleTuner, in an environment of its own outside the checkout
 	$(BIN)/kanjiprep setup-trainer --accelerator cpu
-	$(BIN)/pytest -m trainer -n 2 --dist loadfile tests/trainer
+	$(BIN)/pytest -m trainer -n 2 --dist loadfile --no-loadscope-reorder tests/trainer
 
 lint:            ## Ruff and mypy
 	$(BIN)/ruff check .

@@ -14,7 +14,9 @@ import pytest
 from kanjiprep.errors import TrainerError
 from kanjiprep.training import tiny_model
 from kanjiprep.training import trainer as trainers
+from kanjiprep.training.running import processes
 from kanjiprep.training.trainer import Trainer
+from tests.trainer.place import SAMPLES, TOKEN, Place
 
 Ask = Callable[..., Any]
 
@@ -60,3 +62,14 @@ def ask(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
         yield put
         oracle.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def place(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("runs")
+    environ = {**os.environ, "KANJIPREP_SIMPLETUNER": str(trainer.python), "HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}
+    found = Place(folder, environ)
+    found.run("build", "--limit", str(SAMPLES), "--size-px", "256")
+    yield found
+    for run in (folder / "runs").iterdir():
+        processes.end(processes.run_id(run), 5.0)
