@@ -135,6 +135,11 @@ def certified_digest(folder: Path) -> str:
     return digest if isinstance(digest, str) and _are_of_it(folder) else ""
 
 
+def is_certified(folder: Path) -> bool:
+    """Whether ``folder`` has a birth certificate, of its files as they are or as they were."""
+    return (folder / _CERTIFICATE).is_file()
+
+
 def _are_of_it(folder: Path) -> bool:
     """Whether metadata.csv is the one that the sums beside it name; the pictures are left to ``kanjiprep check``."""
     try:

@@ -28,6 +28,7 @@ ENVIRONMENT: Final[dict[str, Any]] = {
     "dataset": "/home/alice/my kanji/dataset",
     "digest": "ab" * 32,
     "pictures": 12,
+    "is_built": True,
 }
 COMPLETED: Final = Exit("completed", 0, "", 8)
 

@@ -28,6 +28,7 @@ def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
 def test_a_built_folder_is_read_with_its_digest(dataset: Path) -> None:
     found = pictures.read(dataset, silent)
     first = found.pictures[0]
+    assert found.is_built
     assert (first.file_name, first.width_px, first.height_px) == ("休_kanji_04f11.png", 64, 64)
     assert found.digest == json.loads((dataset / "build.json").read_text("utf-8"))["digest"]
     assert pictures.buckets(found.pictures, 1024) == {"1.0": 3}

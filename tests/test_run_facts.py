@@ -170,6 +170,8 @@ def test_a_dataset_of_the_hub_is_told_with_its_revision(tmp_path: Path) -> None:
     write_environment(run, hub_dataset="me/kanji", hub_revision="0123456789" * 4)
     assert (facts(run).data.repo_id, facts(run).data.revision) == ("me/kanji", "0123456789" * 4)
     write_environment(run, hub_dataset="/home/alice/kanji", hub_revision="/home/alice", digest="")
+    assert facts(run).data == TrainingData(12, '"kanji" 0', True), "of a dataset that was built, and changed"
+    write_environment(run, is_built=False, digest="")
     assert facts(run).data == TrainingData(12, '"kanji" 0', False)
 
 

@@ -76,5 +76,5 @@ def test_nothing_of_the_environment_is_written(trainer: Trainer, monkeypatch: py
     assert b"thesecret" not in data
     assert set(json.loads(data)) == {
         "kanjiprep", "commit", "python", "system", "simpletuner", "trainer", "packages", "gpus", "driver",
-        "dataset", "digest", "hub_dataset", "hub_revision", "pictures",
+        "dataset", "digest", "is_built", "hub_dataset", "hub_revision", "pictures",
     }  # fmt: skip

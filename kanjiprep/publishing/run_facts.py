@@ -56,6 +56,7 @@ class _Environment:
     dataset: str
     digest: str
     pictures: int
+    is_built: bool = False
     hub_dataset: str = ""
     hub_revision: str = ""
 
@@ -121,7 +122,7 @@ def _data(run: Path, environment: _Environment) -> TrainingData:
     return TrainingData(
         pictures=environment.pictures,
         caption=shortened(_caption(run / run_folder.CONFIG / configs.CAPTIONS)),
-        is_kanji=bool(environment.digest),
+        is_kanji=environment.is_built,
         repo_id=_repo(environment.hub_dataset),
         revision=_revision(environment.hub_revision),
         digest=environment.digest,

@@ -39,14 +39,16 @@ class Dataset:
     Attributes:
         folder: Of the pictures.
         pictures: In the order of metadata.csv.
-        digest: From the birth certificate; empty without one.
+        digest: From the birth certificate; empty without one, or if the captions were changed since.
         hub: ``NAMESPACE/NAME@COMMIT`` of the Hub where it stands, as its receipt says; empty without one.
+        is_built: Whether it has a birth certificate, so that strokes and meanings are KanjiVG's and KANJIDIC2's.
     """
 
     folder: Path
     pictures: tuple[Picture, ...]
     digest: str = ""
     hub: str = ""
+    is_built: bool = False
 
 
 def read(path: Path, progress: Progress) -> Dataset:
@@ -63,7 +65,13 @@ def read(path: Path, progress: Progress) -> Dataset:
         pictures.append(Picture(name, caption, *_size_px(folder / name)))
         progress("read pictures", done, len(rows))
     pushed = receipt.of(folder)
-    return Dataset(folder, tuple(pictures), receipt.certified_digest(folder), pushed.pinned if pushed else "")
+    return Dataset(
+        folder=folder,
+        pictures=tuple(pictures),
+        digest=receipt.certified_digest(folder),
+        hub=pushed.pinned if pushed else "",
+        is_built=receipt.is_certified(folder),
+    )
 
 
 def _refuse_unfit(rows: Sequence[tuple[str, str]], where: str) -> None:

@@ -36,6 +36,7 @@ class Surroundings:
         driver: Its version; empty without one.
         dataset: Folder of the pictures.
         digest: Of the dataset; empty if it is not known.
+        is_built: Whether it has a birth certificate of ours.
         hub_dataset: Repository of the Hub where it stands; empty if it is not known.
         hub_revision: The commit there.
         pictures: How many.
@@ -52,6 +53,7 @@ class Surroundings:
     driver: str
     dataset: str
     digest: str
+    is_built: bool
     hub_dataset: str
     hub_revision: str
     pictures: int
@@ -73,6 +75,7 @@ def read(trainer: Trainer, dataset: Dataset, on_gpu: bool) -> Surroundings:
         driver=found[0].driver if found else "",
         dataset=str(dataset.folder),
         digest=dataset.digest,
+        is_built=dataset.is_built,
         hub_dataset=hub_dataset,
         hub_revision=hub_revision,
         pictures=len(dataset.pictures),
