@@ -297,3 +297,19 @@ def test_ctrl_c_while_sending_says_that_nobody_knows(packed: Parcel) -> None:
         Interrupted, match="interrupted while sending to me/kanji; whether it arrived is not known; run"
     ):
         deliver(Interrupting(), packed)
+
+
+def test_a_commit_that_lands_after_the_last_attempt_is_no_failure(packed: Parcel) -> None:
+    class Late(FakeHub):
+        late = 0
+
+        def _look(self, **arguments: Any) -> Any:  # type: ignore[override]
+            self.late += "send" in self.asked
+            if self.late == 2:  # the first is the attempt's own
+                self.repos["me/kanji"]["branches"]["main"] |= FILES
+            return super()._look(**arguments)
+
+    hub = Late()
+    hub.faults["send"] = [Fault("refused", "Late.", 400)]
+    assert deliver(hub, packed).status == "pushed"
+    assert hub.asked.count("send") == 1

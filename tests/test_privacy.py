@@ -13,7 +13,7 @@ from kanjiprep.publishing.privacy import without_paths
         ("no space left on device: '/home/alice/runs/a/output'", "no space left on device: '…'"),
         ("/home/alice/x.py:12: boom", "…: boom"),
         ("cannot open /a, /b and (/c/d).", "cannot open …, … and (…)."),
-        ("path=/root/x error:/root/y", "path=… error:…"),
+        ("path=/srv/x error:/srv/y", "path=… error:…"),
         ("//home/alice/x", "…"),
         ("file:///home/alice/x is gone", "… is gone"),
         ("~/runs/a and ~alice/runs/b", "… and …"),

@@ -235,7 +235,9 @@ def _send(post: _Post, folder: str, stale: tuple[str, ...]) -> None:
     try:
         waiting.insist(post.patience, attempt)
     except HubFault as error:
-        raise post.told(error.fault, post.state(post.look_once())) from error
+        seen = post.look_once()
+        if seen is None or not _has_arrived(post, seen):  # a commit may land after we gave up on it
+            raise post.told(error.fault, post.state(seen)) from error
     except KeyboardInterrupt as error:
         what = f"interrupted while sending to {post.wish.repo_id}; whether it arrived is not known"
         raise Interrupted(what, remedy="run the same command again: it looks before it sends") from error
