@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanjiprep.publishing import safetensors_file
-from kanjiprep.publishing.safetensors_file import Raw
+from kanjiprep.evaluation.weights import safetensors_file
+from kanjiprep.evaluation.weights.safetensors_file import Raw
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, tuple[Array, Array]]

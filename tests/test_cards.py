@@ -18,6 +18,7 @@ from kanjiprep.dataset.folder import CaptionRecord, Counts, Disagreement, Source
 from kanjiprep.dataset.raster import Style
 from kanjiprep.dataset.selection import Selection
 from kanjiprep.errors import HubError
+from kanjiprep.evaluation.score_table import Score, Scores
 from kanjiprep.publishing import licences
 from kanjiprep.publishing.dataset_card import MOST_EXAMPLES, DatasetFacts, Info, hub_card
 from kanjiprep.publishing.front_matter import split
@@ -31,7 +32,6 @@ from kanjiprep.publishing.model_facts import (
     Training,
     TrainingData,
 )
-from kanjiprep.publishing.scores import Score, Scores
 from kanjiprep.publishing.widgets import Widget
 from tests.test_folder import RECIPE
 

@@ -7,10 +7,11 @@ from typing import Final
 import pytest
 
 from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.publishing import choice, run_source
+from kanjiprep.evaluation.score_table import Score, Scores
+from kanjiprep.publishing import choice
 from kanjiprep.publishing.choice import Chosen
-from kanjiprep.publishing.scores import Score, Scores
 from kanjiprep.training import presets
+from kanjiprep.training.running import run_source
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.events import Checkpoint, Event, Exit
 from kanjiprep.training.running.record import Record

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.publishing import lora
+from kanjiprep.evaluation.weights import lora
 from tests import lora_files
 from tests.lora_files import SD3, STYLES, UNET, named, said, tensor, weights, write
 

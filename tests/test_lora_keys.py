@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kanjiprep.publishing import lora_keys
+from kanjiprep.evaluation.weights import lora_keys
 from tests import lora_files
 
 

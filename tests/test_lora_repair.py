@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.publishing import lora, lora_repair
+from kanjiprep.evaluation.weights import lora
+from kanjiprep.publishing import lora_repair
 from tests import lora_files
 from tests.lora_files import SD3, STYLES, UNET, Weights, named, said, tensor, weights, write
 

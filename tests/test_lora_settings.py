@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.publishing import lora_settings
+from kanjiprep.evaluation.weights import lora_settings
 from tests.lora_files import said
 
 SIMPLETUNER: dict[str, Any] = {

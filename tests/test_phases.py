@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from kanjiprep.publishing import phases
-from kanjiprep.publishing.phases import Phase
+from kanjiprep.training.running import phases
 from kanjiprep.training.running.events import Alert, Event
+from kanjiprep.training.running.phases import Phase
 from tests.run_folders import calm, explosion
 from tests.test_events import attempt
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kanjiprep.errors import DatasetError, HubError, TrainerError
-from kanjiprep.publishing import adapter, publish, safetensors_file
+from kanjiprep.evaluation.weights import safetensors_file
+from kanjiprep.publishing import adapter, publish
 from kanjiprep.publishing.destination import Wish
 from kanjiprep.publishing.publish import Published, PublishRequest
 from kanjiprep.training.running.attempts import WEIGHTS

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.publishing import run_source
 from kanjiprep.training import presets
-from kanjiprep.training.running import files, holding
+from kanjiprep.training.running import files, holding, run_source
 from kanjiprep.training.running.events import Exit
 from tests.run_folders import COMPLETED, keep, paint, prepared, trained
 from tests.test_attempts import TINY, record

@@ -9,28 +9,28 @@ from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep.errors import HubError, os_reason
+from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.score_table import Scores
+from kanjiprep.evaluation.weights import lora
+from kanjiprep.evaluation.weights.lora import Lora
 from kanjiprep.publishing import (
     choice,
     extras,
     front_matter,
     licences,
-    lora,
     lora_repair,
     merging,
     model_card,
     run_facts,
-    run_source,
-    scores,
     staging,
     widgets,
 )
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.destination import CARD, Destination
-from kanjiprep.publishing.lora import Lora
 from kanjiprep.publishing.model_facts import Adapter, ModelFacts
 from kanjiprep.publishing.run_facts import RunFacts
-from kanjiprep.publishing.scores import Scores
 from kanjiprep.publishing.widgets import Gallery
+from kanjiprep.training.running import run_source
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.run_state import RunState
 
@@ -81,7 +81,7 @@ def choose(run: Path, wanted: str | None) -> Source:
         TrainerError: If there is none, or the run cannot be read.
         UsageError: If it is a full fine-tune, or ``wanted`` is no step, ``best`` or ``last``.
     """
-    state, found = run_source.state(run), scores.read(run)
+    state, found = run_source.state(run), score_table.read(run)
     chosen = choice.choose(run, state, wanted, found)
     return Source(run, state, found, chosen, run_facts.read(run, state, chosen))
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.publishing import phases, run_source, scores
-from kanjiprep.publishing.phases import Phase
-from kanjiprep.publishing.scores import Scores
+from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.score_table import Scores
+from kanjiprep.training.running import phases, run_source
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.events import Checkpoint
+from kanjiprep.training.running.phases import Phase
 from kanjiprep.training.running.run_state import RunState
 
 BEST: Final = "best"
@@ -80,9 +81,9 @@ def _wanted(run: Path, state: RunState, wanted: str | None, found: Scores | None
     """The step of a checkpoint, and why that one."""
     last = state.checkpoints[-1].step
     if wanted == BEST or (wanted is None and found is not None and found.chosen is not None):
-        return _best(run, state, found), f"the best by {scores.NAME}"
+        return _best(run, state, found), f"the best by {score_table.NAME}"
     if wanted is None:
-        return last, f"the last one, since {scores.NAME} {'chooses none' if found else 'is not there'}"
+        return last, f"the last one, since {score_table.NAME} {'chooses none' if found else 'is not there'}"
     if wanted in LAST:
         return last, "the last one, as asked for"
     if not _STEP.fullmatch(wanted):
@@ -93,7 +94,7 @@ def _wanted(run: Path, state: RunState, wanted: str | None, found: Scores | None
 
 
 def _best(run: Path, state: RunState, found: Scores | None) -> int:
-    where, remedy = str(run / scores.NAME), f"give --checkpoint with a step, or {LAST[0]}"
+    where, remedy = str(run / score_table.NAME), f"give --checkpoint with a step, or {LAST[0]}"
     if found is None:
         raise TrainerError("is not there, so nobody can tell which checkpoint is best", where, remedy)
     if found.chosen is None:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.publishing import run_source, scores
+from kanjiprep.evaluation import score_table
+from kanjiprep.training.running import run_source
 
-REPORT: Final = ("report/report.html", "report/strip.png", "report/grid.png", scores.NAME)
+REPORT: Final = ("report/report.html", "report/strip.png", "report/grid.png", score_table.NAME)
 COMFYUI: Final = "comfyui"
 
 

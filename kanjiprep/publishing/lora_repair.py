@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.publishing import lora as loras
-from kanjiprep.publishing import lora_keys, lora_settings, safetensors_file
-from kanjiprep.publishing.lora import Lora, Pair
-from kanjiprep.publishing.safetensors_file import Raw, shown
+from kanjiprep.evaluation.weights import lora as loras
+from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
+from kanjiprep.evaluation.weights.lora import Lora, Pair
+from kanjiprep.evaluation.weights.safetensors_file import Raw, shown
 
 _READ_BY_BOTH: Final = (lora_keys.PEFT, lora_keys.OLD_DIFFUSERS)
 _NEEDED: Final = frozenset(("r", "lora_alpha"))

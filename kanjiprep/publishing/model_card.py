@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kanjiprep.dataset.card import attribution
-from kanjiprep.publishing import front_matter, licences, scores
+from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.score_table import Scores
+from kanjiprep.publishing import front_matter, licences
 from kanjiprep.publishing.markdown import code, number, path, prose, render
 from kanjiprep.publishing.merging import marked
 from kanjiprep.publishing.model_facts import Adapter, ModelFacts, Training, TrainingData
-from kanjiprep.publishing.scores import Scores
 from kanjiprep.publishing.widgets import Widget
 
 _PIPELINES: Final = {"sd3": "StableDiffusion3Pipeline", "sd1x": "StableDiffusionPipeline"}
@@ -132,7 +133,7 @@ def _choice(facts: ModelFacts) -> str:
     else:
         which = "the last one" if facts.is_last else "chosen by hand"
         why = f", {which}; the judge chose {'none' if best is None else f'step {best:,}'}"
-    return f"Step {step:,} is published{why}. The scores are in {scores.NAME}."
+    return f"Step {step:,} is published{why}. The scores are in {score_table.NAME}."
 
 
 def _score_table(found: Scores) -> Iterator[tuple[str, ...]]:

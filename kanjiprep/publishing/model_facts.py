@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kanjiprep.publishing.scores import Scores
+from kanjiprep.evaluation.score_table import Scores
 from kanjiprep.publishing.widgets import Widget
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import HubError, TrainerError, UsageError, os_reason
-from kanjiprep.publishing import names, privacy, run_source
+from kanjiprep.publishing import names, privacy
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.layouts import shortened
 from kanjiprep.publishing.model_facts import Base, Sampling, Training, TrainingData
 from kanjiprep.training import configs, models, presets, run_folder, schedule
 from kanjiprep.training.run_spec import CPU, RunSpec
-from kanjiprep.training.running import files
+from kanjiprep.training.running import files, run_source
 from kanjiprep.training.running.events import Attempt
 from kanjiprep.training.running.files import Order
 from kanjiprep.training.running.run_state import RunState

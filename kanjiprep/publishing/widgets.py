@@ -16,11 +16,10 @@ from typing import Final
 from PIL import Image
 
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.publishing import run_source
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.training import configs, run_folder
 from kanjiprep.training.prompts import SHORT_NAME
-from kanjiprep.training.running import files
+from kanjiprep.training.running import files, run_source
 from kanjiprep.training.running.events import Validation
 from kanjiprep.training.running.observe import PICTURE
 from kanjiprep.training.running.picture_health import MOST_PIXELS

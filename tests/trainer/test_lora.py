@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.publishing import lora, lora_repair
+from kanjiprep.evaluation.weights import lora
+from kanjiprep.publishing import lora_repair
 from kanjiprep.training.trainer import Trainer
 from tests import lora_files
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from kanjiprep.dataset.folder import sha256_of
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.publishing import lora_keys, lora_settings, safetensors_file
-from kanjiprep.publishing.lora_keys import Key, Layout
-from kanjiprep.publishing.lora_settings import Settings
-from kanjiprep.publishing.safetensors_file import Header, shown
+from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
+from kanjiprep.evaluation.weights.lora_keys import Key, Layout
+from kanjiprep.evaluation.weights.lora_settings import Settings
+from kanjiprep.evaluation.weights.safetensors_file import Header, shown
 from kanjiprep.training import models
 from kanjiprep.training.run_spec import FLAVOURS
 

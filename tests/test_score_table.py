@@ -7,22 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.publishing import scores
-from kanjiprep.publishing.scores import Score, Scores
+from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.score_table import Score, Scores
 
 
 def written(run: Path, data: str | bytes) -> Path:
     (run / "report").mkdir(exist_ok=True)
-    (run / scores.NAME).write_bytes(data.encode() if isinstance(data, str) else data)
+    (run / score_table.NAME).write_bytes(data.encode() if isinstance(data, str) else data)
     return run
 
 
 def test_a_run_that_was_not_scored_has_no_scores(tmp_path: Path) -> None:
-    assert scores.read(tmp_path) is None
+    assert score_table.read(tmp_path) is None
 
 
 def test_rows_keep_their_order_and_their_further_columns(tmp_path: Path) -> None:
-    found = scores.read(written(tmp_path, 'step,style,score,chosen,note\n8,0.1,0.5,no,\n4,,-2e-3,yes,"a, b"\n\n'))
+    found = score_table.read(
+        written(tmp_path, 'step,style,score,chosen,note\n8,0.1,0.5,no,\n4,,-2e-3,yes,"a, b"\n\n')
+    )
     assert found == Scores(
         rows=(Score(8, 0.5, {"style": "0.1", "note": ""}), Score(4, -0.002, {"style": "", "note": "a, b"})), chosen=4
     )
@@ -32,7 +34,7 @@ def test_rows_keep_their_order_and_their_further_columns(tmp_path: Path) -> None
     "data", ["step,score\n4,1\n", "step,score,chosen\n4,1,no\n", "score,step,chosen\r\n1,4,\r\n"]
 )
 def test_scores_may_choose_none(tmp_path: Path, data: str) -> None:
-    assert scores.read(written(tmp_path, "\ufeff" + data)) == Scores((Score(4, 1.0, {}),), None)
+    assert score_table.read(written(tmp_path, "\ufeff" + data)) == Scores((Score(4, 1.0, {}),), None)
 
 
 @pytest.mark.parametrize(
@@ -61,20 +63,20 @@ def test_scores_may_choose_none(tmp_path: Path, data: str) -> None:
 )
 def test_what_is_no_such_table_is_told_with_its_line(tmp_path: Path, data: bytes, says: str) -> None:
     with pytest.raises(TrainerError, match=f"^{tmp_path}/report/scores.{says}"):
-        scores.read(written(tmp_path, data))
+        score_table.read(written(tmp_path, data))
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / scores.NAME).mkdir(parents=True)
+    (tmp_path / score_table.NAME).mkdir(parents=True)
     with pytest.raises(TrainerError, match="scores.csv: cannot be read: is a directory; score the run anew"):
-        scores.read(tmp_path)
+        score_table.read(tmp_path)
 
 
 @given(st.binary(max_size=60) | st.text('step,score\n"0123456789.e- \r', max_size=60).map(str.encode))
 def test_no_bytes_are_more_than_one_clear_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     run = written(tmp_path_factory.getbasetemp(), b"step,score\n" + data)
     try:
-        found, said = scores.read(run), ""
+        found, said = score_table.read(run), ""
     except TrainerError as error:
         found, said = None, str(error)
     assert found or said.startswith(f"{run}/report/scores.csv:")

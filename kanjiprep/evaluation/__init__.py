@@ -1,0 +1,1 @@
+"""Judge the checkpoints of a run by the pictures that they paint."""
