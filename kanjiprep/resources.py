@@ -33,6 +33,12 @@ def environment() -> jinja2.Environment:
     return closed
 
 
+@functools.cache
+def html_environment() -> jinja2.Environment:
+    """``environment`` for HTML: whatever is not markup already is escaped."""
+    return environment().overlay(autoescape=True)
+
+
 def unknown_names(source: str, known: Container[str]) -> Iterator[tuple[str, int]]:
     """Each name that the template ``source`` uses without it being ``known``, with its line.
 

@@ -13,9 +13,17 @@ def test_strokes_and_tree_are_read_under_the_namespace_that_the_dtd_injects() ->
     assert glyph.strokes[0] == Stroke("M40,15c1,4-10,30-25,40", "㇐")
     assert len(glyph.strokes) == 6
     assert glyph.tree == Component(
-        "休", "", "", 0, (Component("亻", "人", "left", 0, ()), Component("木", "", "", 0, ()))
+        "休", "", "", 0, (Component("亻", "人", "left", 0, (), 2), Component("木", "", "", 0, (), 4)), 6
     )
     assert glyph.svg is None
+
+
+def test_strokes_of_nested_groups_count_in_every_group_around_them() -> None:
+    inner = Group("木", ("M1,1C2,2,3,3,4,4", "M5,5C6,6,7,7,8,8"))
+    whole = Group("休", ("M9,9C9,9,9,9,9,9",), (Group("", (), (inner, Group("亻"))),))
+    tree = kanjivg.parse_svg(sources.svg(0x4F11, whole), 0x4F11, "f").tree
+    assert [tree.strokes, tree.children[0].strokes] == [3, 2]
+    assert [child.strokes for child in tree.children[0].children] == [2, 0]
 
 
 def test_the_namespace_of_a_file_without_dtd_is_read_too() -> None:

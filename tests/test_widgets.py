@@ -14,7 +14,7 @@ from kanjiprep.publishing.widgets import Gallery, Widget
 from kanjiprep.training import presets
 from kanjiprep.training.running import files
 from kanjiprep.training.running.events import Validation
-from kanjiprep.training.running.picture_health import MOST_PIXELS
+from kanjiprep.training.running.picture_file import MOST_PIXELS
 from kanjiprep.training.running.record import Record
 from tests.run_folders import keep, paint, prepared, secret_texts, stitched, trained
 from tests.test_attempts import record

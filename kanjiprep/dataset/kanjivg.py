@@ -65,6 +65,7 @@ class Component:
         position: ``left``, ``right``, ``top``, ``bottom``, ``kamae``, ... or empty.
         part: Which piece of a split component this is, from 1; 0 where it is not split.
         children: The groups directly inside.
+        strokes: How many strokes are inside, those of its children too.
     """
 
     element: str
@@ -72,6 +73,7 @@ class Component:
     position: str
     part: int
     children: tuple[Component, ...]
+    strokes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +209,21 @@ def _component(group: etree._Element, tag: str, where: str) -> Component:
         raise InputError(
             f"kvg:part is {part!r}, not a number", f"{where}:{group.sourceline}", "use the upstream file"
         )
+    children: list[Component] = []
+    strokes = 0
+    for child in group:
+        if child.tag == tag:
+            children.append(_component(child, tag, where))
+            strokes += children[-1].strokes
+        elif child.tag == tag[:-1] + "path":
+            strokes += 1
     return Component(
         element=_kvg(group, "element"),
         original=_kvg(group, "original"),
         position=_kvg(group, "position"),
         part=int(part or 0),
-        children=tuple([_component(child, tag, where) for child in group if child.tag == tag]),
+        children=tuple(children),
+        strokes=strokes,
     )
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanjiprep.evaluation.smoothing import Fit, Floats, smoothed
 
 About = Literal["pictures", "gradient", "weights"]
 Status = Literal["chosen", "cannot tell", "none"]
+
+SURE: Final = (2.5, 97.5)
+"""Percentiles between which 95 % lie."""
+MARGIN: Final = 2.0
+"""Points that make no difference to who looks at the pictures."""
+CHANCE: Final = 0.9
+"""That the chosen one is no more than ``MARGIN`` behind the best, if there is one of which this can be said."""
+ODD: Final = 3.0
+"""By so many times the usual difference below the curve, a checkpoint's own pictures speak against it."""
+LEVEL_SHARE: Final = 0.75
+"""If so many may be the best, the first and the last among them, nothing is told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +99,133 @@ class Verdict:
     def tied(self) -> tuple[int, ...]:
         """Steps of those that may be the best."""
         return tuple(one.step for one in self.ranked if one.is_tied)
+
+
+def choose(candidates: Sequence[Candidate], seed: int = 0) -> Verdict:
+    """The earliest checkpoint that is as good as the best for all that matters, with how sure that is.
+
+    Those that are flagged, or have no scores, take no part. The order of ``candidates`` does not matter.
+
+    Args:
+        candidates: Of one run, each step once.
+        seed: Of the bootstrap; the same gives the same.
+    """
+    ordered = sorted(candidates, key=lambda one: one.step)
+    sound, fit = fitted(ordered, seed)
+    if fit is None:
+        return Verdict("none", None, _nothing(ordered), tuple(map(_unranked, ordered)))
+    if len(sound) == 1:
+        return _only(ordered, sound[0], seed)
+    places = _places(sound, fit)
+    by_step = {one.step: one for one in places}
+    ranked = tuple(by_step.get(one.step) or _unranked(one) for one in ordered)
+    if _is_level(places, fit):
+        return Verdict("cannot tell", None, _cannot(places), ranked)
+    chosen, chance = _earliest(places, fit.draws)
+    return Verdict("chosen", chosen.step, _because(chosen, chance, places), ranked)
+
+
+def fitted(candidates: Sequence[Candidate], seed: int) -> tuple[list[Candidate], Fit | None]:
+    """Those that are sound, ascending by step, and their scores smoothed; None if there are none."""
+    ordered = sorted(candidates, key=lambda one: one.step)
+    sound = [one for one in ordered if one.scores and not one.flags]
+    if not sound:
+        return [], None
+    keys = sorted({key for one in sound for key in one.scores})
+    scores = np.array([[one.scores.get(key, np.nan) for key in keys] for one in sound])
+    steps = np.array([float(one.step) for one in sound])
+    flagged = np.array([float(one.step) for one in ordered if one.flags])
+    return sound, smoothed(scores, steps, np.searchsorted(flagged, steps), seed)
+
+
+def _places(sound: Sequence[Candidate], fit: Fit) -> list[Ranked]:
+    """Each with its place; one whose own pictures are far below the curve is not carried by its neighbours."""
+    best = int(np.argmax(np.where(_is_odd(fit), -np.inf, fit.curve)))
+    lows, highs = np.clip(np.percentile(fit.draws, SURE, axis=0), 0, 100).tolist()
+    behind = np.percentile(fit.draws[:, [best]] - fit.draws, SURE[0], axis=0)
+    is_tied = (behind <= 0) & ~_is_odd(fit)
+    return [
+        Ranked(one.step, _mean(one), float(fit.curve[index]), lows[index], highs[index], (), bool(is_tied[index]))
+        for index, one in enumerate(sound)
+    ]
+
+
+def _is_odd(fit: Fit) -> NDArray[np.bool_]:
+    return np.asarray(fit.surplus < -ODD)
+
+
+def _is_level(places: Sequence[Ranked], fit: Fit) -> bool:
+    """Whether nothing is told apart but a few dips, such as an explosion that no witness saw."""
+    tied = [one.is_tied for one, is_odd in zip(places, _is_odd(fit), strict=True) if not is_odd]
+    return tied[0] and tied[-1] and sum(tied) >= LEVEL_SHARE * len(tied)
+
+
+def _earliest(places: Sequence[Ranked], draws: Floats) -> tuple[Ranked, float]:
+    """The first of the tie that is surely no more than the margin behind the best, and how sure that is."""
+    chances = (draws.max(axis=1, keepdims=True) - draws <= MARGIN).mean(axis=0)
+    tied = [index for index, one in enumerate(places) if one.is_tied]
+    enough = min(CHANCE, max(chances[tied]))
+    index = next(index for index in tied if chances[index] >= enough)
+    return places[index], float(chances[index])
+
+
+def _only(ordered: Sequence[Candidate], one: Candidate, seed: int) -> Verdict:
+    values = np.array(list(one.scores.values()))
+    low, high = 0.0, 100.0
+    if len(values) > 1:
+        wide = np.random.default_rng(seed).standard_t(len(values) - 1, 20_000)
+        spread = float(np.percentile(wide, SURE[1]) * values.std(ddof=1) / len(values) ** 0.5)
+        low, high = max(0.0, values.mean() - spread), min(100.0, values.mean() + spread)
+    mine = Ranked(one.step, _mean(one), _mean(one), float(low), float(high), (), True)
+    ranked = tuple(mine if other is one else _unranked(other) for other in ordered)
+    what = "the only checkpoint" if len(ordered) == 1 else f"the only sound one of {len(ordered)} checkpoints"
+    why = f"step {one.step:,} scores {_scored(mine)}; it is {what}, so there was nothing to compare it with"
+    return Verdict("chosen", one.step, why, ranked)
+
+
+def _unranked(one: Candidate) -> Ranked:
+    mean = _mean(one)
+    return Ranked(one.step, mean, mean, mean, mean, one.flags, False)
+
+
+def _mean(one: Candidate) -> float:
+    return float(np.mean(list(one.scores.values()))) if one.scores else math.nan
+
+
+def _scored(one: Ranked) -> str:
+    return f"{one.smooth:.1f} ({one.low:.1f} to {one.high:.1f})"
+
+
+def _nothing(ordered: Sequence[Candidate]) -> str:
+    return "there is no checkpoint" if not ordered else f"none of {len(ordered)} checkpoints is sound"
+
+
+def _cannot(places: Sequence[Ranked]) -> str:
+    tied = [one for one in places if one.is_tied]
+    low, high = min(one.smooth for one in tied), max(one.smooth for one in tied)
+    doubt = float(np.median([one.high - one.low for one in tied])) / 2
+    which = f"the {len(tied)} sound" if len(tied) == len(places) else f"{len(tied)} of the {len(places)} sound"
+    return (
+        f"{which} checkpoints score {low:.1f} to {high:.1f}, each give or take {doubt:.1f}, "
+        "so any of them may be the best; more pictures a checkpoint would tell more"
+    )
+
+
+def _because(chosen: Ranked, chance: float, places: Sequence[Ranked]) -> str:
+    first = f"step {chosen.step:,} scores {_scored(chosen)}"
+    others = [one for one in places if one.is_tied and one is not chosen]
+    if not others:
+        return f"{first}; every other is surely worse"
+    known = "1 other" if len(others) == 1 else f"{len(others)} others"
+    reach = (
+        f"{known}, from step {others[0].step:,} to {others[-1].step:,},"
+        if len(others) > 1
+        else (f"{known}, step {others[0].step:,},")
+    )
+    how = "the earliest of which it is sure enough" if chance >= CHANCE else "the one of which it is surest"
+    return f"{first}; {reach} may be as good; it is {how}: {_percent(chance)} that it is within {MARGIN:g} points of the best"
+
+
+def _percent(share: float) -> str:
+    """Never 100 %: the draws are too few to say that."""
+    return f"{min(share, 0.99):.0%}".replace("%", " %")

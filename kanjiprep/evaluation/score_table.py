@@ -1,4 +1,4 @@
-"""report/scores.csv of a run, as far as publishing needs it: a score a checkpoint, and which was chosen."""
+"""report/scores.csv of a run: a score a checkpoint, and which was chosen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import TrainerError, os_reason
+from kanjiprep.evaluation.choose import Ranked, Verdict
+from kanjiprep.evaluation.judged import JudgedStep
 
 NAME: Final = "report/scores.csv"
 _STEP: Final = re.compile(r"[0-9]{1,9}")
@@ -65,6 +67,27 @@ def read(run: Path) -> Scores | None:
     except OSError as error:
         raise TrainerError(f"cannot be read: {os_reason(error)}", str(path), _REMEDY) from error
     return _scores(text, str(path))
+
+
+def to_csv(steps: Sequence[JudgedStep], verdict: Verdict) -> bytes:
+    """scores.csv of the judged checkpoints, ascending by step."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    of = {one.step: one for one in steps}
+    writer.writerows(_fields(one, of[one.step], one.step == verdict.step) for one in verdict.ranked)
+    return text.getvalue().encode()
+
+
+_COLUMNS: Final = ("step", "score", "low", "high", "chosen", "tied", "style", "shape", "pictures", "flags")
+
+
+def _fields(place: Ranked, step: JudgedStep, is_chosen: bool) -> tuple[object, ...]:
+    numbers = (place.smooth, place.low, place.high)
+    marks = ("yes" if is_chosen else "no", "yes" if place.is_tied else "no")
+    flags = "; ".join(f"{flag.about}: {flag.text}" for flag in place.flags)
+    more = (f"{step.style:.3f}", f"{step.shape:.3f}", step.pictures, flags)
+    return (place.step, *(f"{number:.2f}" for number in numbers), *marks, *more)
 
 
 def _scores(text: str, path: str) -> Scores:

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.errors import HubError, TrainerError, UsageError, os_reason
+from kanjiprep.errors import HubError, TrainerError, UsageError
 from kanjiprep.publishing import names, privacy
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.layouts import shortened
 from kanjiprep.publishing.model_facts import Base, Sampling, Training, TrainingData
-from kanjiprep.training import configs, models, presets, run_folder, schedule
+from kanjiprep.training import models, presets, schedule
 from kanjiprep.training.run_spec import CPU, RunSpec
 from kanjiprep.training.running import files, run_source
 from kanjiprep.training.running.events import Attempt
 from kanjiprep.training.running.files import Order
+from kanjiprep.training.running.run_source import Environment
 from kanjiprep.training.running.run_state import RunState
 
 MOST_ALERTS: Final = 20
-_RESTORE: Final = "copy the run folder anew from where it was made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +45,13 @@ class RunFacts:
     sampling: Sampling
 
 
-@dataclass(frozen=True, slots=True)
-class _Environment:
-    """What of environment.json is told."""
-
-    kanjiprep: str
-    simpletuner: str
-    trainer: str
-    gpus: tuple[str, ...]
-    dataset: str
-    digest: str
-    pictures: int
-    is_built: bool = False
-    hub_dataset: str = ""
-    hub_revision: str = ""
-
-
 def read(run: Path, state: RunState, chosen: Chosen) -> RunFacts:
     """What ``run`` tells of itself and of its checkpoint ``chosen``.
 
     Raises:
         TrainerError: Naming the file that is missing or damaged.
     """
-    spec, order, environment = run_source.spec(run), files.read_order(run), _environment(run)
+    spec, order, environment = run_source.spec(run), files.read_order(run), run_source.environment(run)
     asked = spec.validation
     return RunFacts(
         base=_base(run, spec),
@@ -77,13 +61,6 @@ def read(run: Path, state: RunState, chosen: Chosen) -> RunFacts:
         training=_training(run, state, chosen, spec, order, environment),
         sampling=Sampling(asked.inference_steps, asked.guidance, asked.size_px, asked.seed, asked.skip_layers),
     )
-
-
-def _environment(run: Path) -> _Environment:
-    path = run / files.ENVIRONMENT
-    found = run_source.table(path)
-    ours = {name: found[name] for name in _Environment.__slots__ if name in found}
-    return run_source.understood(_Environment, ours, path)
 
 
 def _base(run: Path, spec: RunSpec) -> Base:
@@ -118,10 +95,10 @@ def _revision(text: str) -> str:
     return text
 
 
-def _data(run: Path, environment: _Environment) -> TrainingData:
+def _data(run: Path, environment: Environment) -> TrainingData:
     return TrainingData(
         pictures=environment.pictures,
-        caption=shortened(_caption(run / run_folder.CONFIG / configs.CAPTIONS)),
+        caption=shortened(run_source.first_caption(run)),
         is_kanji=environment.is_built,
         repo_id=_repo(environment.hub_dataset),
         revision=_revision(environment.hub_revision),
@@ -129,21 +106,8 @@ def _data(run: Path, environment: _Environment) -> TrainingData:
     )
 
 
-def _caption(path: Path) -> str:
-    """The first one; empty if there is none."""
-    try:
-        with path.open("rb") as stream:
-            line = stream.readline()
-    except OSError as error:
-        raise TrainerError(f"cannot be read: {os_reason(error)}", str(path), _RESTORE) from error
-    text = run_source.parsed(line, str(path)).get("text") if line else ""
-    if not isinstance(text, str):
-        raise TrainerError("begins with a line without a caption", str(path), _RESTORE)
-    return text
-
-
 def _training(
-    run: Path, state: RunState, chosen: Chosen, spec: RunSpec, order: Order, environment: _Environment
+    run: Path, state: RunState, chosen: Chosen, spec: RunSpec, order: Order, environment: Environment
 ) -> Training:
     portions, hours = schedule.portions_of(spec), state.spent_s / 3600
     known = tuple(_places(run, state, environment, order))
@@ -173,7 +137,7 @@ def _training(
     )
 
 
-def _places(run: Path, state: RunState, environment: _Environment, order: Order) -> Iterator[str]:
+def _places(run: Path, state: RunState, environment: Environment, order: Order) -> Iterator[str]:
     """Paths of the machine that trained and of this one, as texts may name them."""
     output = state.attempt.output if state.attempt else "output"
     home = files.home(run, output)
@@ -201,7 +165,7 @@ def _clip(spec: RunSpec) -> str:
     return "none" if optimizer.clip == "off" else f"by {optimizer.clip}, at {optimizer.clip_at:g}"
 
 
-def _gpu(spec: RunSpec, environment: _Environment) -> str:
+def _gpu(spec: RunSpec, environment: Environment) -> str:
     """The first GPUs of the machine, which are those that a trainer takes; nothing if not all of them are known."""
     used = environment.gpus[: spec.machine.gpus]
     if spec.machine.gpu == CPU or len(used) < spec.machine.gpus:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
-import struct
-import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +15,12 @@ from kanjiprep.errors import TrainerError, os_reason
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.training import configs, run_folder
 from kanjiprep.training.prompts import SHORT_NAME
-from kanjiprep.training.running import files, run_source
+from kanjiprep.training.running import files, picture_file, run_source
 from kanjiprep.training.running.events import Validation
-from kanjiprep.training.running.observe import PICTURE
-from kanjiprep.training.running.picture_health import MOST_PIXELS
 from kanjiprep.training.running.run_state import RunState
 
 MOST: Final = 8
 MOST_PX: Final = 1024
-_GAP_PX: Final = 5
-"""Between the pictures that SimpleTuner puts side by side."""
-_FORMATS: Final = ("PNG", "WEBP", "JPEG")
-_BROKEN: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,48 +123,20 @@ def _picture(run: Path, one: Validation, notes: list[str]) -> Image.Image | None
     """The picture as it is shown; None, with a note, if it cannot be."""
     try:
         path = run_source.within(run, one.path)
-        whole = _read(path)
     except TrainerError as error:
         notes.append(f"{error.where} {error.what}, and is left out")
         return None
-    except _BROKEN:
+    try:
+        whole = picture_file.read(path)
+    except TrainerError:
         notes.append(f"{one.path} cannot be read as a picture, and is left out")
         return None
-    picture, pictures = _newest(whole, PICTURE.fullmatch(path.name))
-    if pictures > 1:
+    found = picture_file.layout(path.name, whole.size)
+    if found.pictures > 1:
         notes.append(f"{one.prompt}: cut out from beside another picture; a label may be in its corner")
     if one.faults:
         notes.append(f"{one.prompt}: the guard found fault with its picture ({', '.join(one.faults)})")
-    return _plain(picture)
-
-
-def _read(path: Path) -> Image.Image:
-    """The picture in RGB, on white where it is transparent."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            if not picture.has_transparency_data:
-                return picture.convert("RGB")
-            above = picture.convert("RGBA")
-            return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above).convert("RGB")
-
-
-def _newest(whole: Image.Image, name: re.Match[str] | None) -> tuple[Image.Image, int]:
-    """The last of the pictures that are side by side, without the strip below them, and how many there are.
-
-    The file name tells the size of one. Below is a black strip with the prompt; to the left the base model's
-    picture may be, 5 px away; a column may be added at the right.
-
-    Source: SimpleTuner 4.10.1 helpers/training/validation.py draw_text_on_image, _stitch_single_images.
-    """
-    if name is None:
-        return whole, 1
-    width, height = min(int(name[4]), whole.width), min(int(name[5]), whole.height)
-    pictures = max(1, (whole.width + _GAP_PX) // (width + _GAP_PX))
-    left = (pictures - 1) * (width + _GAP_PX)
-    return whole.crop((left, 0, left + width, height)), pictures
+    return _plain(whole.crop(found.newest))
 
 
 def _plain(picture: Image.Image) -> Image.Image:

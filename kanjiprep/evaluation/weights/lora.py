@@ -133,8 +133,8 @@ def inspect(path: Path) -> Lora:
     """
     header = safetensors_file.read(path)
     settings = lora_settings.read(header.metadata)
-    keys = {name: key for name in header.tensors if (key := lora_keys.parse(name))}
-    downs = [key for name, key in sorted(keys.items()) if key.part == "down" and lora_keys.pair_names(key)[1] in keys]
+    keys = _keys(header)
+    downs = _downs(keys)
     pairs = tuple(_pair(key, path, header, settings) for key in downs)
     not_finite, zero = _numbers(path, header, pairs)
     matrices = [header.tensors[name] for pair in pairs for name in (pair.down, pair.up)]
@@ -161,6 +161,16 @@ def inspect(path: Path) -> Lora:
     )
 
 
+def pairs_of(path: Path, header: Header) -> tuple[Pair, ...]:
+    """The pairs of a file with this header, for whoever needs nothing else of it: no matrix is read.
+
+    Raises:
+        TrainerError: If an alpha beside a pair cannot be read.
+    """
+    settings = lora_settings.read(header.metadata)
+    return tuple(_pair(key, path, header, settings) for key in _downs(_keys(header)))
+
+
 def problems(lora: Lora) -> tuple[str, ...]:
     """What makes a LoRA unfit to be published, one phrase each."""
     if not lora.pairs:
@@ -181,6 +191,15 @@ def refuse_unfit(lora: Lora) -> None:
     """
     if found := problems(lora):
         raise TrainerError(f"unfit to be published: {'; '.join(found)}", str(lora.path), "take another checkpoint")
+
+
+def _keys(header: Header) -> dict[str, Key]:
+    return {name: key for name in header.tensors if (key := lora_keys.parse(name))}
+
+
+def _downs(keys: Mapping[str, Key]) -> list[Key]:
+    """Keys of first matrices that have a second."""
+    return [key for name, key in sorted(keys.items()) if key.part == "down" and lora_keys.pair_names(key)[1] in keys]
 
 
 def _pair(key: Key, path: Path, header: Header, settings: Settings) -> Pair:

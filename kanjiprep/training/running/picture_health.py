@@ -6,10 +6,6 @@ and trained ones paint kanji; neither is ever faulted, and a fault counts only a
 
 from __future__ import annotations
 
-import re
-import struct
-import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,10 +13,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageStat
 
-from kanjiprep.errors import TrainerError, os_reason
+from kanjiprep.training.running import picture_file
 
-MOST_PIXELS: Final = 1 << 25
-"""Larger pictures are refused unread: three of 3000 x 3000 px side by side are within it."""
 LATENT_PX: Final = 8
 """Side of the square that one latent of Stable Diffusion's autoencoders becomes."""
 TOKEN_PX: Final = 16
@@ -42,10 +36,6 @@ _COLOURFUL: Final = 0.4
 _LEAST_COLOUR: Final = 2.0
 _LEAST_CELLS: Final = 32
 _NEIGHBOURHOOD: Final = 3
-_LABEL_PX: Final = 48
-_FORMATS: Final = ("PNG", "WEBP", "JPEG")
-_NAME: Final = re.compile(r"step_\d+_.*_\d+_(\d{1,5})x(\d{1,5})")
-_BROKEN: Final = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _WHITE_NOISE: Final = 0.6745 * 1.25**0.5
 """Median departure from the mean of four neighbours, of Gaussian white noise with standard deviation 1."""
 
@@ -77,17 +67,9 @@ def look(path: Path) -> Look:
     """What the picture at ``path`` (PNG, WebP or JPEG) looks like, without what SimpleTuner draws around it.
 
     Raises:
-        TrainerError: If it cannot be read, is half written, or has more than ``MOST_PIXELS``.
+        TrainerError: If it cannot be read, is half written, or has more than ``picture_file.MOST_PIXELS``.
     """
-    try:
-        return _facts(_cut(_read(path), path.stem))
-    except Image.DecompressionBombError as error:
-        what = f"has more than {MOST_PIXELS // 1_000_000} million pixels"
-        raise TrainerError(what, str(path), "set a smaller validation size") from error
-    except OSError as error:
-        raise _unreadable(path, os_reason(error)) from error
-    except _BROKEN as error:
-        raise _unreadable(path, str(error) or type(error).__name__) from error
+    return _facts(_newest(picture_file.read(path), path.name))
 
 
 def faults(look: Look) -> tuple[str, ...]:
@@ -109,47 +91,15 @@ def gone_bad(before: Look | None, now: Look) -> tuple[str, ...]:
     return tuple(fault for fault in faults(now) if fault not in faults(before))
 
 
-def _unreadable(path: Path, why: str) -> TrainerError:
-    remedy = "look again in a few seconds, for the trainer may still be writing it"
-    return TrainerError(f"cannot be read as a picture: {why}", str(path), remedy)
-
-
-def _read(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            return _on_white(picture)
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    """The picture in RGB; what is transparent is white, and 16-bit greys keep their range."""
-    if picture.mode.startswith("I"):
-        return Image.fromarray((np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    above = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above).convert("RGB")
-
-
-def _cut(picture: Image.Image, stem: str) -> Image.Image:
-    """The newest picture alone, if the file is named as SimpleTuner names it and so tells the size.
-
-    A strip with the prompt is below it. Where there is more than one picture, 5 px apart, the newest is the last,
-    with a label in its upper left corner; a column may be added at the right.
-
-    Source: SimpleTuner 4.10.1 helpers/training/validation.py draw_text_on_image, _stitch_single_images;
-    validation_images.py save_images.
-    """
-    named = _NAME.fullmatch(stem)
-    if named is None or not int(named[1]) or not int(named[2]):
-        return picture
-    width, height = min(int(named[1]), picture.width), min(int(named[2]), picture.height)
-    if picture.width < 2 * width:
-        return picture.crop((0, 0, width, height))
-    # One column less at the right: it may be the added one, and then the picture begins a column earlier.
-    return picture.crop((picture.width - width, min(_LABEL_PX, height // 2), picture.width - 1, height))
+def _newest(picture: Image.Image, file_name: str) -> Image.Image:
+    """The newest picture alone, without the rows that its label may be in."""
+    found = picture_file.layout(file_name, picture.size)
+    left, top, right, bottom = found.newest
+    if found.pictures == 1:
+        return picture.crop(found.newest)
+    # The same pixels whether or not a column was added at the right, and so a part that both have.
+    end, label = picture.width - 1, min(picture_file.LABEL_PX, (bottom - top) // 2)
+    return picture.crop((end + 1 - (right - left), top + label, end, bottom))
 
 
 def _facts(picture: Image.Image) -> Look:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from kanjiprep import spec as tables
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.training import presets
+from kanjiprep.training import configs, presets, run_folder
+from kanjiprep.training.prompts import SHORT_NAME
 from kanjiprep.training.run_spec import RunSpec
 from kanjiprep.training.running import ending, events, files, holding
 from kanjiprep.training.running.events import Entry, Event, Exit
@@ -49,6 +52,80 @@ def understood(kind: type[T], found: Mapping[str, Any], path: Path) -> T:
     if value is None or problems:
         raise TrainerError(f"is not understood: {'; '.join(problems)}", str(path), _REMEDY)
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What of environment.json others than its writer need.
+
+    Attributes:
+        kanjiprep: Our version.
+        simpletuner: The trainer's version.
+        trainer: Its Python.
+        gpus: By the driver.
+        dataset: Folder of the pictures, on the machine that trained.
+        digest: Of the dataset; empty if it is not known.
+        pictures: How many.
+        is_built: Whether the dataset has a birth certificate of ours.
+        hub_dataset: Repository of the Hub where it stands; empty if it is not known.
+        hub_revision: The commit there.
+    """
+
+    kanjiprep: str
+    simpletuner: str
+    trainer: str
+    gpus: tuple[str, ...]
+    dataset: str
+    digest: str
+    pictures: int
+    is_built: bool = False
+    hub_dataset: str = ""
+    hub_revision: str = ""
+
+
+def environment(run: Path) -> Environment:
+    """What ``run`` was made with.
+
+    Raises:
+        TrainerError: If environment.json cannot be read or is not understood.
+    """
+    path = run / files.ENVIRONMENT
+    found = table(path)
+    ours = {name: found[name] for name in Environment.__slots__ if name in found}
+    return understood(Environment, ours, path)
+
+
+def prompts(run: Path) -> dict[str, str] | None:
+    """Prompts in their style by short name, as the trainer read them; None if their file is not there.
+
+    Raises:
+        TrainerError: If it cannot be read, or is no such table.
+    """
+    path = run / run_folder.CONFIG / configs.PROMPTS
+    if not os.path.lexists(path):
+        return None
+    found = table(path)
+    if not all(isinstance(text, str) and SHORT_NAME.fullmatch(name) for name, text in found.items()):
+        raise TrainerError("has a prompt that is no text by a short name", str(path), "restore it as it was written")
+    return found
+
+
+def first_caption(run: Path) -> str:
+    """The caption of the first picture; empty if there is none.
+
+    Raises:
+        TrainerError: If it cannot be read.
+    """
+    path = run / run_folder.CONFIG / configs.CAPTIONS
+    try:
+        with path.open("rb") as stream:
+            line = stream.readline()
+    except OSError as error:
+        raise TrainerError(f"cannot be read: {os_reason(error)}", str(path), _REMEDY) from error
+    text = parsed(line, str(path)).get("text") if line else ""
+    if not isinstance(text, str):
+        raise TrainerError("begins with a line without a caption", str(path), _REMEDY)
+    return text
 
 
 def table(path: Path) -> dict[str, Any]:

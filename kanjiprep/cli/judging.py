@@ -1,0 +1,213 @@
+"""``score`` and ``report``: the checkpoints of runs, judged and shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kanjiprep.cli import talk
+from kanjiprep.errors import UsageError
+
+if TYPE_CHECKING:
+    from kanjiprep.evaluation.judged import JudgedRun
+    from kanjiprep.evaluation.judging import Ways
+    from kanjiprep.evaluation.scoring import Scored
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+_DATASET = click.option(
+    "--dataset",
+    metavar="PATH|REPO_ID[@REV]",
+    help="The training pictures.  [default: those that the run links to]",
+)
+_WEIGHTS = click.option(
+    "--weights",
+    type=click.Choice(["off", "some", "all"]),
+    default="some",
+    show_default=True,
+    help="At how many modules of each adapter to look.",
+)
+
+
+@click.command(
+    short_help="Judge every checkpoint, name the best, or say that it cannot tell.",
+    epilog="""\b
+Examples:
+  kanjiprep score runs/sd35-large-lora
+  kanjiprep score sd35-large-lora --weights all --json
+  kanjiprep score pictures/ --pattern 'checkpoint-{step}/{prompt}.png'
+  kanjiprep score strip.png --columns 12 --steps 1200,2400,3600,4800,6000,7200,8400,9600,10800,12000,13200,14400
+  kanjiprep score --train-judge --dataset dataset/
+  kanjiprep score --selfcheck --dataset dataset/""",
+)
+@click.argument("pictures", metavar="[RUN|FOLDER|STRIP]", required=False)
+@_DATASET
+@_WEIGHTS
+@click.option("--pattern", metavar="PATTERN", help="Of the pictures in FOLDER, with {step}, {prompt}, {seed} and *.")
+@click.option("--columns", type=click.IntRange(1, 1000), help="Pictures beside each other in STRIP.")
+@click.option("--rows", type=click.IntRange(1, 1000), help="Pictures below each other in STRIP.  [default: 1]")
+@click.option("--steps", metavar="N,N,...", help="Of the columns of STRIP.  [default: 1, 2, 3, ...]")
+@click.option("--size-px", type=click.IntRange(16, 8192), help="Judge only pictures of this width.")
+@click.option("--trained", is_flag=True, help="Insist on the trained judge.")
+@click.option("--train-judge", is_flag=True, help="Train the judge of components and novelty on the dataset.")
+@click.option("--selfcheck", is_flag=True, help="Prove the judge on damaged pictures of the dataset.")
+@_JSON
+def score(
+    pictures: str | None,
+    dataset: str | None,
+    weights: Any,
+    pattern: str | None,
+    columns: int | None,
+    rows: int | None,
+    steps: str | None,
+    size_px: int | None,
+    trained: bool,
+    train_judge: bool,
+    selfcheck: bool,
+    as_json: bool,
+) -> None:
+    """Judge the validation pictures of every checkpoint of RUN and choose one.
+
+    Each picture is measured: is it ink on paper as in training, and is it built of strokes. Checkpoints whose
+    pictures have exploded, or that lie in an explosion of the gradient or of the weights, are dropped; of the
+    rest the earliest is chosen that may be the best, by the interval of its score. If the scores do not tell
+    them apart, that is said instead. RUN/report/scores.csv and scores.json keep it all.
+
+    Any other FOLDER of pictures is judged by --pattern, and a picture of a STRIP by --columns; nothing is
+    written for these. Exit code 3 means that there are no pictures to judge, or that one cannot be read.
+    """
+    ways = _ways(dataset, weights, trained, as_json)
+    if train_judge or selfcheck:
+        _refuse_both(train_judge and selfcheck, pictures)
+        (_train if train_judge else _check)(ways, as_json)
+        return
+    if pictures is None:
+        raise UsageError("nothing to judge", "RUN", "give a run, a folder of pictures or a strip; see --help")
+    from kanjiprep.evaluation import scoring
+
+    source = scoring.Source(pictures, pattern, columns, rows or 1, _steps(steps), size_px)
+    with talk.progress(quiet=as_json) as progress:
+        scored = scoring.score(source, ways, progress)
+    _tell(scored, as_json)
+
+
+def _ways(dataset: str | None, weights: Any, trained: bool, quiet: bool) -> Ways:
+    import platformdirs
+
+    from kanjiprep.cli.publishing import folder_of
+    from kanjiprep.evaluation.judge import store
+    from kanjiprep.evaluation.judging import Ways
+
+    folder = None if dataset is None else folder_of(dataset, quiet)
+    return Ways(folder, weights, trained, platformdirs.user_cache_path("kanjiprep") / "bands", store.default_folder())
+
+
+def _steps(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = [part.strip().replace("_", "") for part in text.split(",")]
+    if not all(part.isdecimal() and part.isascii() and len(part) < _LONG for part in parts):
+        raise UsageError(f"{text!r:.60} is no list of steps", "--steps", "give whole numbers with commas between")
+    return tuple(map(int, parts))
+
+
+_LONG = 10
+
+
+def _refuse_both(both: bool, pictures: str | None) -> None:
+    if both:
+        raise UsageError("--train-judge and --selfcheck are two things", remedy="do one after the other")
+    if pictures is not None:
+        raise UsageError(f"{pictures!r:.60} is not needed here", remedy="give --dataset alone")
+
+
+def _train(ways: Ways, as_json: bool) -> None:
+    from kanjiprep.evaluation import training_judge
+
+    with talk.progress(quiet=as_json) as progress:
+        trained = training_judge.train(ways, dict(os.environ), progress)
+    if as_json:
+        talk.print_json(trained)
+        return
+    for line in training_judge.lines(trained):
+        click.echo(line)
+    talk.say("Next: kanjiprep score RUN")
+
+
+def _check(ways: Ways, as_json: bool) -> None:
+    from kanjiprep.evaluation.proof import selfcheck
+
+    with talk.progress(quiet=as_json) as progress:
+        found = selfcheck.run(ways, dict(os.environ), progress)
+    if as_json:
+        talk.print_json(found)
+    else:
+        for line in selfcheck.lines(found):
+            click.echo(line)
+    selfcheck.refuse_worse(found)
+
+
+def _tell(scored: Scored, as_json: bool) -> None:
+    from kanjiprep.evaluation import score_text, scoring
+
+    judged = scored.judged
+    if as_json:
+        talk.print_json(scoring.document(judged))
+        return
+    for warning in judged.warnings:
+        talk.say(f"warning: {warning}")
+    for line in score_text.lines(judged):
+        click.echo(line)
+    if scored.written:
+        talk.say(f"written: {', '.join(short(path) for path in scored.written)}")
+        talk.say(f"Next: {_next(judged)}")
+
+
+def _next(judged: JudgedRun) -> str:
+    run = short(judged.folder)
+    return f"kanjiprep report {run}"
+
+
+def short(path: Path) -> str:
+    """``path`` as a user would type it here."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
+@click.command(
+    short_help="Show runs in one page: verdict, curves, strips, grid.",
+    epilog="""\b
+Examples:
+  kanjiprep report runs/sd35-large-lora
+  kanjiprep report sd35-large-lora-lr1.05e-3 sd35-large-lora-lr9.5e-4 --out compared/""",
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@_DATASET
+@_WEIGHTS
+@click.option("--size-px", type=click.IntRange(16, 8192), help="Judge only pictures of this width.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.  [default: RUN/report]")
+@_JSON
+def report(
+    runs: Sequence[str], dataset: str | None, weights: Any, size_px: int | None, out: Path | None, as_json: bool
+) -> None:
+    """Show RUN, or several beside each other, in one HTML file that opens anywhere and loads nothing.
+
+    Every run is judged as by kanjiprep score. The page has the verdict first, then money and time, the curves
+    of loss, gradient and learning rate with their explosions, a strip for every prompt, the grid of prompts by
+    runs, the settings that differ, and where each number comes from. strip.png and grid.png are written beside
+    it, each with a JSON document of what is where. Of several runs they stand in --out (default: report/).
+    """
+    from kanjiprep.evaluation import reporting
+
+    ways = _ways(dataset, weights, False, as_json)
+    with talk.progress(quiet=as_json) as progress:
+        made = reporting.report(list(runs), ways, out, size_px, progress)
+    if as_json:
+        talk.print_json(reporting.document(made))
+        return
+    for line in reporting.lines(made):
+        click.echo(line)
+    talk.say(f"Open it: {short(made.page)}")

@@ -1,0 +1,250 @@
+"""Pictures, record and weights brought together: a run judged, and a checkpoint chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from kanjiprep.errors import TrainerError
+from kanjiprep.evaluation import (
+    about,
+    choose,
+    features,
+    history,
+    pictures,
+    reference,
+    score,
+    trained,
+    training_pictures,
+)
+from kanjiprep.evaluation.bands import Bands
+from kanjiprep.evaluation.cells import Cell
+from kanjiprep.evaluation.choose import Candidate, Flag, Verdict
+from kanjiprep.evaluation.judge import see
+from kanjiprep.evaluation.judged import Cost, Curves, DatasetShort, JudgedRun, JudgedStep, PictureScore, WeightPoint
+from kanjiprep.evaluation.reference import Training
+from kanjiprep.evaluation.weights import drift
+from kanjiprep.evaluation.weights.drift import Effort
+from kanjiprep.progress import Progress
+from kanjiprep.training.running import files, run_source
+from kanjiprep.training.running.attempts import WEIGHTS
+from kanjiprep.training.running.looking import Window
+from kanjiprep.training.running.run_state import RunState
+
+NORMS: Final = "report/norms.json"
+FEW: Final = 100
+"""Bands of fewer training pictures are narrower than the truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How pictures are judged.
+
+    Attributes:
+        dataset: Folder of the training pictures; None for those that the run itself names.
+        effort: At how many modules of the weights it is looked.
+        trained: Whether the trained judge must look too; it does anyway if there is one and torch is installed.
+        cache: Where bands are kept.
+        judges: Where trained judges are kept.
+    """
+
+    dataset: Path | None
+    effort: Effort
+    trained: bool
+    cache: Path
+    judges: Path
+
+
+def of_run(folder: Path, ways: Ways, progress: Progress, size_px: int | None = None) -> JudgedRun:
+    """The run in ``folder``, judged; nothing but the norms of its weights is written there.
+
+    Args:
+        folder: Of the run; it may be a copy from elsewhere.
+        ways: How it is judged.
+        progress: Hears of pictures and weights.
+        size_px: Width of the pictures that are judged; None for all, which must then be of one size.
+
+    Raises:
+        TrainerError: If its record or its weights cannot be read.
+        DatasetError: If the pictures that it was trained on cannot be found or read.
+        InputError: If a validation picture cannot be read.
+        UsageError: If the trained judge must look and cannot.
+    """
+    notes: list[str] = []
+    seen, state, order = Window(folder).look(), run_source.state(folder), files.read_order(folder)
+    environment = run_source.environment(folder)
+    cells = pictures.of_run(folder, state, notes, size_px)
+    training = training_pictures.of_run(folder, environment, ways.dataset, notes)
+    bands = _bands(training, ways, progress, notes)
+    found = _judged(cells, bands, training, ways, about.plain_prompts(folder), progress)
+    phases = history.phases(state.steps)
+    weights = _weights(folder, state, ways.effort, progress, notes)
+    against = {one.step: (*history.flags(one.step, phases), *_faults(one.step, weights)) for one in state.checkpoints}
+    steps = _steps(found, against, _kept(folder, state, notes))
+    cost = history.cost(state, order)
+    return JudgedRun(
+        name=folder.name,
+        folder=folder,
+        status=seen.status,
+        reason=seen.reason,
+        step=state.step,
+        total_steps=order.total_steps,
+        prompts=about.shown_prompts(folder),
+        verdict=_verdict(found, steps, notes),
+        steps=steps,
+        pictures=found,
+        curves=history.curves(state.steps),
+        phases=phases,
+        weights=weights,
+        cost=cost,
+        settings=about.settings(folder),
+        dataset=about.dataset(folder, environment),
+        warnings=tuple(notes),
+        facts=about.facts(bands, cost, weights),
+    )
+
+
+def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progress: Progress) -> JudgedRun:
+    """Pictures that no run folder tells of, judged as those of a run; every step counts as a checkpoint.
+
+    Args:
+        name: Of the whole.
+        folder: That the pictures are in.
+        cells: Where they are.
+        ways: With a dataset.
+        progress: Hears of pictures.
+
+    Raises:
+        DatasetError: If the training pictures cannot be found or read.
+        InputError: If a picture cannot be read.
+        UsageError: If the trained judge must look and cannot.
+    """
+    notes: list[str] = []
+    training = training_pictures.of_dataset(ways.dataset or Path("dataset"))
+    bands = _bands(training, ways, progress, notes)
+    found = _judged(cells, bands, training, ways, {}, progress)
+    steps = _steps(found, {}, {one.step: "" for one in cells if not one.is_base})
+    cost = Cost(0.0, None, "", None)
+    return JudgedRun(
+        name=name,
+        folder=folder,
+        status="pictures",
+        reason="",
+        step=max((one.step for one in cells), default=0),
+        total_steps=max((one.step for one in cells), default=0),
+        prompts={one.prompt: one.prompt for one in cells},
+        verdict=_verdict(found, steps, notes),
+        steps=steps,
+        pictures=found,
+        curves=Curves((), (), (), ()),
+        phases=(),
+        weights=(),
+        cost=cost,
+        settings={},
+        dataset=DatasetShort(len(training.names), training.digest, "", "", ""),
+        warnings=tuple(notes),
+        facts=about.facts(bands, cost, ())[:2],
+    )
+
+
+def _bands(training: Training, ways: Ways, progress: Progress, notes: list[str]) -> Bands:
+    if len(training.names) < FEW:
+        notes.append(f"the bands rest on {len(training.names)} training pictures, and are sure with {FEW} or more")
+    return reference.load(training, ways.cache, progress)
+
+
+def _judged(
+    cells: Sequence[Cell],
+    bands: Bands,
+    training: Training,
+    ways: Ways,
+    prompts: Mapping[str, str],
+    progress: Progress,
+) -> tuple[PictureScore, ...]:
+    found = score.judge(cells, score.measure(cells, progress), bands)
+    judge = trained.ready(ways.judges, training, must=ways.trained)
+    if judge is None:
+        return found
+    shown = ((pictures.load(cell, features.SIDE_PX), prompts.get(cell.prompt, "")) for cell in cells)
+    parts = see.see(shown, judge, progress)
+    return tuple(replace(one, parts=part) for one, part in zip(found, parts, strict=True))
+
+
+def _weights(
+    run: Path, state: RunState, effort: Effort, progress: Progress, notes: list[str]
+) -> tuple[WeightPoint, ...]:
+    """Norms of the adapters that are there; none of a full fine-tune."""
+    if run_source.spec(run).model.train != "lora":
+        return ()
+    adapters = ((one.step, run / one.path / WEIGHTS) for one in state.checkpoints)
+    there = [(step, path) for step, path in adapters if path.is_file()]
+    try:
+        return drift.points(there, effort, progress, run / NORMS)
+    except TrainerError as error:
+        notes.append(f"the weights were not looked at: {error}")
+        return ()
+
+
+def _faults(step: int, weights: Sequence[WeightPoint]) -> tuple[Flag, ...]:
+    return tuple(Flag("weights", one.fault) for one in weights if one.step == step and one.fault)
+
+
+def _kept(run: Path, state: RunState, notes: list[str]) -> dict[int, str]:
+    """Path by step of the checkpoints that can be used; of all on record if their folders are not here at all."""
+    there = {one.step: one.path for one in state.checkpoints if (run / one.path).is_dir()}
+    gone = len(state.checkpoints) - len(there)
+    if gone and there:
+        notes.append(f"{gone} of {len(state.checkpoints)} checkpoints are no longer there, and are not chosen")
+    if gone and not there:
+        notes.append("no checkpoint is in the run folder; the choice is by their pictures alone")
+        return {one.step: one.path for one in state.checkpoints}
+    return there
+
+
+def _steps(
+    found: Sequence[PictureScore], against: Mapping[int, tuple[Flag, ...]], kept: Mapping[int, str]
+) -> tuple[JudgedStep, ...]:
+    """Every step that has a checkpoint or pictures."""
+    of: dict[int, list[PictureScore]] = {step: [] for step in {*against, *kept}}
+    for one in found:
+        if not one.cell.is_base:
+            of.setdefault(one.cell.step, []).append(one)
+    return tuple(_step(step, of[step], against.get(step, ()), kept) for step in sorted(of))
+
+
+def _step(step: int, found: Sequence[PictureScore], against: tuple[Flag, ...], kept: Mapping[int, str]) -> JudgedStep:
+    style, shape, points = score.means(found)
+    return JudgedStep(
+        step=step,
+        has_weights=step in kept,
+        path=kept.get(step, ""),
+        pictures=len(found),
+        style=style,
+        shape=shape,
+        score=points,
+        flags=(*score.flags(found), *against),
+    )
+
+
+def _verdict(found: Sequence[PictureScore], steps: Sequence[JudgedStep], notes: list[str]) -> Verdict:
+    """Of the checkpoints with pictures; what stands against the others is said in ``notes``."""
+    usable = [one for one in steps if one.has_weights]
+    bare = [one for one in usable if not one.pictures]
+    if bare and len(bare) < len(usable):
+        notes.append(f"{len(bare)} of {len(usable)} checkpoints have no pictures, and are not judged")
+    verdict = choose.choose(candidates(steps, found))
+    if not bare or len(bare) < len(usable):
+        return verdict
+    return replace(verdict, why=f"none of its {len(usable)} checkpoints has a validation picture to be judged by")
+
+
+def candidates(steps: Sequence[JudgedStep], found: Sequence[PictureScore]) -> tuple[Candidate, ...]:
+    """The checkpoints that can be chosen among: those that are there and have pictures."""
+    return tuple(_candidate(one, found) for one in steps if one.has_weights and one.pictures)
+
+
+def _candidate(step: JudgedStep, found: Sequence[PictureScore]) -> Candidate:
+    scores = {one.cell.key: one.score for one in found if one.cell.step == step.step and not one.cell.is_base}
+    return Candidate(step.step, scores, step.flags)

@@ -1,0 +1,1 @@
+"""What the judge is proven on: sound pictures, damaged ones, and invented characters."""

@@ -1,0 +1,140 @@
+"""Bands of a dataset: a sample of its pictures, each as a good generator might have painted it, measured."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from kanjiprep.dataset import workers
+from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.evaluation import bands, features, pictures
+from kanjiprep.evaluation.bands import Bands
+from kanjiprep.evaluation.cells import Cell
+from kanjiprep.evaluation.features import Values
+from kanjiprep.evaluation.proof import variants
+from kanjiprep.progress import Progress
+
+SAMPLE: Final = 600
+"""So many pictures of a dataset are measured; the 1st and 99th percentile then rest on six each."""
+VERSION: Final = 1
+"""Of what is measured and how; bands of another one are measured anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The pictures that a run was trained on.
+
+    Attributes:
+        folder: Where they are.
+        names: Of their files.
+        digest: Of the dataset; empty if it is not known.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    digest: str
+
+    @property
+    def key(self) -> str:
+        """What the bands depend on: the dataset's digest, or else its files' names and sizes."""
+        if self.digest:
+            return self.digest
+        stats = ((name, (self.folder / name).stat()) for name in self.names)
+        listed = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+        return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def load(training: Training, cache: Path, progress: Progress) -> Bands:
+    """The bands of the pictures of ``training``, from ``cache`` if they are there, else measured and kept there.
+
+    Raises:
+        DatasetError: If a picture cannot be read, or the bands cannot be kept.
+    """
+    path = cache / f"{training.key}-{VERSION}.json"
+    known = _read(path, training.key)
+    if known is not None:
+        return known
+    found = measure(training, progress)
+    _keep(path, found)
+    return found
+
+
+def measure(training: Training, progress: Progress) -> Bands:
+    """The bands of the pictures of ``training``, measured.
+
+    Raises:
+        DatasetError: If a picture cannot be read.
+    """
+    names = spread(training.names, SAMPLE)
+    rows: list[Values] = []
+    work = functools.partial(_measured, training.folder)
+    for part in workers.in_threads(work, tuple(enumerate(names)), workers.available(), 8):
+        rows.append(part)
+        progress("measure the training pictures", sum(map(len, rows)), len(names))
+    return bands.of(np.concatenate(rows), training.key)
+
+
+def spread(names: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most ``most`` of ``names``, evenly spread."""
+    count = min(most, len(names))
+    return tuple(names[index * len(names) // count] for index in range(count))
+
+
+def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
+    return np.array([_one(folder / name, number) for number, name in numbered])
+
+
+def _one(path: Path, number: int) -> Values:
+    grey = pictures.load(Cell(0, path.name, 0, path), features.SIDE_PX)
+    return features.measure(variants.vary(grey[..., 0], np.random.default_rng(number)))
+
+
+def _read(path: Path, digest: str) -> Bands | None:
+    """What was kept at ``path``; None if that is nothing, or not bands of this dataset."""
+    try:
+        table = json.loads(path.read_bytes())
+        low, middle, high, spread, bond = (np.array(table[name], np.float64) for name in _ARRAYS)
+        usual, count = float(table["usual"]), int(table["pictures"])
+        found = Bands(low, middle, high, spread, bond, usual, count, str(table["digest"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    is_ours = table.get("statistics") == list(features.NAMES) and found.digest == digest
+    return found if is_ours and _is_sane(found) else None
+
+
+def _is_sane(found: Bands) -> bool:
+    """Whether a reader can divide by it."""
+    count, shapes = len(features.NAMES), int((~features.STYLE).sum())
+    wanted = ((count,), (count,), (count,), (shapes,), (shapes, shapes))
+    arrays = [getattr(found, name) for name in _ARRAYS]
+    if any(one.shape != shape or not np.isfinite(one).all() for one, shape in zip(arrays, wanted, strict=True)):
+        return False
+    is_ordered = (found.low < found.middle).all() and (found.middle < found.high).all()
+    return bool(is_ordered and (found.spread > 0).all() and 0 < found.usual < np.inf)
+
+
+_ARRAYS: Final = ("low", "middle", "high", "spread", "bond")
+
+
+def _keep(path: Path, found: Bands) -> None:
+    arrays = {name: getattr(found, name).tolist() for name in _ARRAYS}
+    told = {"usual": found.usual, "pictures": found.pictures, "digest": found.digest}
+    table = {"statistics": features.NAMES, **told, **arrays}
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(table), "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise DatasetError(f"cannot be written: {os_reason(error)}", str(path), "free some space") from error

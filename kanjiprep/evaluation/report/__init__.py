@@ -1,0 +1,1 @@
+"""Show judged runs in one page that opens without a network."""

@@ -1,0 +1,115 @@
+"""Pictures small enough for the page: every one as a thumbnail, as many as fit once more to be enlarged."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from kanjiprep.dataset.workers import available, in_threads
+from kanjiprep.evaluation import cell_pixels
+from kanjiprep.evaluation.cells import Cell
+from kanjiprep.progress import Progress
+
+THUMB_PX: Final = 160
+LARGE_PX: Final = 448
+BUDGET: Final = 12_500_000
+"""Bytes of the page for all pictures."""
+_THUMB_SHARE: Final = 0.8
+_MOST_THUMB: Final = 6_000
+_MOST_LARGE: Final = 1_000
+"""A picture further down the list than that is not tried, because it could hardly have room."""
+_LEVELS: Final = ((THUMB_PX, 75), (THUMB_PX, 40), (112, 30), (80, 15), (48, 5))
+_METHOD: Final = 2
+_CHUNK: Final = 8
+_STAGE: Final = "pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture as the page holds it.
+
+    Attributes:
+        thumb: A ``data:`` address of at most ``THUMB_PX``.
+        large: One of ``LARGE_PX``; empty if there was no room for it.
+    """
+
+    thumb: str
+    large: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    thumb: bytes
+    large: bytes
+
+
+def shown(cells: Sequence[Cell], progress: Progress) -> dict[Cell, Shown]:
+    """All of ``cells``, ready for the page.
+
+    Args:
+        cells: Those that most deserve to be enlarged first.
+        progress: Hears how many are done.
+
+    Raises:
+        KanjiprepError: If a picture cannot be read.
+    """
+    unique = tuple(dict.fromkeys(cells))
+    most = min(_MOST_THUMB, int(_THUMB_SHARE * BUDGET * 3 / 4) // max(1, len(unique)))
+    made: dict[Cell, _Made] = {}
+    progress(_STAGE, 0, len(unique))
+    wanted = [(cell, number < _MOST_LARGE) for number, cell in enumerate(unique)]
+    for part in in_threads(lambda some: _some(some, most), wanted, available(), _CHUNK):
+        made |= part
+        progress(_STAGE, len(made), len(unique))
+    return _fitted(made)
+
+
+def _some(wanted: Sequence[tuple[Cell, bool]], most: int) -> dict[Cell, _Made]:
+    return {cell: _one(cell, is_large, most) for cell, is_large in wanted}
+
+
+def _one(cell: Cell, is_large: bool, most: int) -> _Made:
+    loaded = cell_pixels.load(cell, LARGE_PX if is_large else THUMB_PX)
+    return _Made(_thumb(loaded, most), _webp(Image.fromarray(loaded), 60) if is_large else b"")
+
+
+def _thumb(loaded: NDArray[np.uint8], most: int) -> bytes:
+    """As good as ``most`` bytes allow."""
+    made = b""
+    for side, quality in _LEVELS:
+        made = _webp(Image.fromarray(loaded).resize((side, side), Image.Resampling.BOX), quality)
+        if len(made) <= most:
+            break
+    return made
+
+
+def _webp(picture: Image.Image, quality: int) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=quality, method=_METHOD)
+    return stream.getvalue()
+
+
+def _fitted(made: Mapping[Cell, _Made]) -> dict[Cell, Shown]:
+    """Large pictures in order for as long as there is room."""
+    left = BUDGET - sum(_encoded(len(one.thumb)) for one in made.values())
+    fitted: dict[Cell, Shown] = {}
+    for cell, one in made.items():
+        fits = bool(one.large) and _encoded(len(one.large)) <= left
+        left -= _encoded(len(one.large)) if fits else 0
+        fitted[cell] = Shown(_address(one.thumb), _address(one.large) if fits else "")
+    return fitted
+
+
+def _encoded(size: int) -> int:
+    return (size + 2) // 3 * 4
+
+
+def _address(data: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

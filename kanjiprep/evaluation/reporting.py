@@ -1,0 +1,121 @@
+"""``report``: runs judged and shown in one page, with a strip of each and a grid of all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kanjiprep.dataset import sources
+from kanjiprep.errors import TrainerError, UsageError, os_reason
+from kanjiprep.evaluation import choose, judging, pictures, score_text, scoring
+from kanjiprep.evaluation.judged import JudgedRun
+from kanjiprep.evaluation.judging import Ways
+from kanjiprep.evaluation.report import page
+from kanjiprep.evaluation.report.told import Comparison
+from kanjiprep.evaluation.strips import files as strip_files
+from kanjiprep.evaluation.strips import grid, labels, sidecar, strip
+from kanjiprep.progress import Progress
+from kanjiprep.training.running import files
+
+PAGE: Final = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was judged and written.
+
+    Attributes:
+        runs: As they were given.
+        comparison: Of several runs; None of one.
+        page: The HTML file.
+        written: All files.
+    """
+
+    runs: tuple[JudgedRun, ...]
+    comparison: Comparison | None
+    page: Path
+    written: tuple[Path, ...]
+
+
+def report(places: Sequence[str], ways: Ways, out: Path | None, size_px: int | None, progress: Progress) -> Made:
+    """The runs at ``places``, judged and shown.
+
+    Args:
+        places: Run folders or names.
+        ways: How they are judged.
+        out: Folder for the page; None for that of the run, or ``report`` for several.
+        size_px: Width of the pictures that are judged; None for all.
+        progress: Hears of pictures.
+
+    Raises:
+        UsageError: If a run is named twice.
+        InputError: If a folder is no run, or a picture cannot be read.
+        TrainerError: If a record cannot be read, or a file cannot be written.
+        DatasetError: If the training pictures cannot be found or read.
+    """
+    folders = [scoring.find(place) for place in places]
+    _refuse_twice(folders)
+    runs = tuple(judging.of_run(folder, ways, progress, size_px) for folder in folders)
+    for run in runs:
+        scoring.write(run)
+    compared = compare(runs)
+    target = out or (runs[0].folder / scoring.REPORT if len(runs) == 1 else Path(scoring.REPORT))
+    return Made(runs, compared, target / PAGE, _write(runs, compared, target, progress))
+
+
+def compare(runs: Sequence[JudgedRun]) -> Comparison | None:
+    """Which of several runs is best; None for one."""
+    if len(runs) == 1:
+        return None
+    candidates = [judging.candidates(run.steps, run.pictures) for run in runs]
+    found = choose.compare({run.name: (run.verdict, some) for run, some in zip(runs, candidates, strict=True)})
+    return Comparison(found.best, found.why)
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    for index, folder in enumerate(folders):
+        if folder in folders[:index]:
+            raise UsageError("is given twice", str(folder), "give each run once")
+
+
+def _write(
+    runs: Sequence[JudgedRun], compared: Comparison | None, target: Path, progress: Progress
+) -> tuple[Path, ...]:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainerError(f"cannot be made: {os_reason(error)}", str(target), "give --out another folder") from error
+    drawn = labels.found(os.environ, sources.cache_folder())
+    written = [target / PAGE]
+    files.replace(target / PAGE, page.page(runs, compared, progress))
+    for run in runs:
+        if run.pictures:
+            name = "strip" if len(runs) == 1 else f"strip-{run.name}"
+            strip_files.write(target, name, strip.strip(run, pictures.load, drawn), sidecar.strip_json(run, drawn))
+            written += [target / f"{name}.png", target / f"{name}.json"]
+    if any(run.pictures for run in runs):
+        strip_files.write(target, "grid", grid.grid(runs, pictures.load, drawn), sidecar.grid_json(runs, drawn))
+        written += [target / "grid.png", target / "grid.json"]
+    return tuple(written)
+
+
+def document(made: Made) -> dict[str, Any]:
+    """``made`` as a table for machines."""
+    compared = made.comparison
+    return {
+        "page": str(made.page),
+        "written": [str(path) for path in made.written],
+        "comparison": None if compared is None else {"best": compared.best, "why": compared.why},
+        "runs": [scoring.document(run) for run in made.runs],
+    }
+
+
+def lines(made: Made) -> Iterator[str]:
+    """What was found, a line each."""
+    for run in made.runs:
+        yield f"{run.name}: {score_text.verdict(run)}"
+    if made.comparison is not None:
+        yield f"together: {made.comparison.why}"
