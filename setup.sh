@@ -4,6 +4,7 @@
 #   sh setup.sh dev && make test
 set -eu
 cd "$(dirname "$0")"
+torch=2.13.0
 
 usable() { # a Python of 3.11 or newer that can make environments
     command -v "$1" >/dev/null 2>&1 &&
@@ -38,5 +39,12 @@ missing=
 python=$(find_python)
 [ -n "$python" ] || { echo "setup: needs Python 3.11 or newer with venv" >&2; exit 1; }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install -q --disable-pip-version-check -e ".[kanjivg${1:+,$1}]"
+pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+pip install -q -e ".[kanjivg${1:+,$1}]"
+if [ "${1:-}" = dev ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+    # For the tests of the trained judge. The build without CUDA is a tenth as large, and PyPI does not have it.
+    cpu=https://download.pytorch.org/whl/cpu
+    pip install -q --retries 0 --timeout 10 --index-url "$cpu" "torch==$torch" 2>/dev/null ||
+        pip install -q "torch==$torch"
+fi
 echo "setup: ready; try .venv/bin/kanjiprep build" >&2

@@ -2,8 +2,8 @@
 
 Every module fits its own random matrix by its two factors, with noise in the gradient, under a schedule that
 presets use. So norms grow from zero as they do in training: fast at first, under a warm-up faster still, slowly
-later, each module at its own pace. An explosion is a matrix of rank one on top of a module's product, as large as a factor
-of its norm says, which stays, goes at once after some checkpoints (the rollback), or fades.
+later, each module at its own pace. An explosion is a matrix of rank one on top of a module's product, as large as a
+factor of its norm says, which stays, goes at once after some checkpoints (the rollback), or fades.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def kicked(products: Array, earliest: int, random: np.random.Generator) -> tuple
         kick = 0.7 * np.outer(top.U[:, 0], top.Vh[0]) + 0.3 * kick  # most of it along what the module does already
         found[start:, module] += before[module] * strength * course[:, None, None] * kick
     factors = norms_of(found)[start] / before
-    is_over = course < course[0] / 2  # what is left of one that fades counts as healthy below half
+    is_over = 1 + (wanted - 1) * course < wanted**0.5  # what is left of one that fades counts as over at its root
     stop = start + (int(is_over.argmax()) if is_over.any() else length - start)
     return found, Explosion(start, stop, float(factors.max()), len(hit), after)
 

@@ -61,7 +61,8 @@ def ours(run: Run, limits: Thresholds = jumps.CHOSEN) -> Flags:
 def above(run: Run, factor: float, skipped: float = 0.0) -> Flags:
     """Growth of any module beyond a factor, the first share of the run left out."""
     is_late = np.array(run.steps) > skipped * run.steps[-1]
-    return is_late & np.concatenate([[False], (growth(run) > np.log(factor)).any(axis=1)])
+    is_above: Flags = np.concatenate([[False], (growth(run) > np.log(factor)).any(axis=1)])
+    return is_above & is_late
 
 
 def robust(run: Run, deviations: float) -> Flags:

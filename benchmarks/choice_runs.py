@@ -1,9 +1,10 @@
 """Runs with a known truth about each checkpoint, and the scores that their pictures would get.
 
-Quality is 0 to 100 and follows one of four shapes. Two explosions take some checkpoints each, after which quality needs
-a while to come back. A score is the quality, plus what the picture (the same prompt and seed at every checkpoint) adds
-to it, plus noise that has heavy tails and is wider where quality is low. Whoever flags exploded pictures misses some
-and flags some sound ones; a checkpoint is flagged if more than half of its pictures are. The same seed gives the same.
+Quality is 0 to 100 and follows one of four shapes. Two explosions take some checkpoints each, after which quality
+needs a while to come back. A score is the quality, plus what the picture (the same prompt and seed at every
+checkpoint) adds to it, plus noise that has heavy tails and is wider where quality is low. Whoever flags exploded
+pictures misses some and flags some sound ones; a checkpoint is flagged if more than half of its pictures are. The same
+seed gives the same run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -79,7 +81,7 @@ class SimulatedRun:
 MOST_PICTURES: Final = 8
 
 
-def simulated(seed: int, world: World = World(), kind: Kind | None = None) -> SimulatedRun:  # noqa: B008
+def simulated(seed: int, world: World = World(), kind: Kind | None = None) -> SimulatedRun:
     """A run; of the kind that ``seed`` says, unless one is given."""
     random = np.random.default_rng(seed)
     kind = kind or KINDS[seed % len(KINDS)]
@@ -140,8 +142,8 @@ def shape(random: Generator, kind: Kind, at: Floats) -> Floats:
 def phases(random: Generator, count: int, explosions: int) -> NDArray[np.bool_]:
     """Which checkpoints are exploded: each phase takes 1 to 6 of them, at most a sixth, one phase in each part."""
     exploded = np.zeros(count, bool)
-    edges = np.linspace(0, count, explosions + 1).astype(int) if explosions else []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    edges = np.linspace(0, count, explosions + 1).astype(int).tolist() if explosions else []
+    for low, high in pairwise(edges):
         length = int(random.integers(1, max(2, min(6, count // 6) + 1)))
         start = int(random.integers(low, high - length + 1))
         exploded[start : start + length] = True

@@ -135,11 +135,15 @@ def test_a_step_that_was_painted_twice_counts_once_and_the_later_one(mine: Path)
     assert cell.path.name == "step_04_a_0_64x64.png"
 
 
-def test_mixed_sizes_are_kept_and_told(mine: Path) -> None:
+def test_mixed_sizes_are_refused_unless_one_is_asked_for(mine: Path) -> None:
     painted = [paint(mine, 4, "a"), paint(mine, 8, "a", side_px=96), paint(mine, 4, "b"), paint(mine, 8, "b")]
-    cells, notes = of_run(mine, *painted)
-    assert len(cells) == 4
-    assert notes == ["the pictures of a are 64 x 64 and 96 x 96 px; all are reduced to one size"]
+    record(mine, attempt(), *map(step, range(1, 9)), *painted)
+    state = run_source.state(mine)
+    with pytest.raises(InputError, match="pictures of a are 64 x 64 and 96 x 96 px, which cannot .* --size-px 96"):
+        pictures.of_run(mine, state, [])
+    assert [(one.step, one.prompt) for one in pictures.of_run(mine, state, [], 64)] == [(4, "a"), (4, "b"), (8, "b")]
+    with pytest.raises(InputError, match="no picture that is 32 px wide; there are pictures of 64, 96 px"):
+        pictures.of_run(mine, state, [], 32)
 
 
 def test_seeds_of_different_sizes_are_no_mixture(mine: Path) -> None:
@@ -217,7 +221,7 @@ def test_without_a_pattern_simpletuners_names_are_found(tmp_path: Path, inside: 
         tmp_path, *(f"{inside}step_{number}_my_kanji_2_{seed}_64x64.png" for number in (0, 400) for seed in (0, 1))
     )
     stitched(64, "red", "blue").save(folder / inside / "step_400_my_kanji_2_1_64x64.png")
-    cells = pictures.of_folder(folder, None, [])
+    cells = pictures.of_folder(folder, None)
     assert [(cell.step, cell.seed, cell.box, cell.is_base) for cell in cells] == [
         (0, 0, None, True),
         (0, 1, None, True),
@@ -229,16 +233,17 @@ def test_without_a_pattern_simpletuners_names_are_found(tmp_path: Path, inside: 
 
 def test_the_pictures_of_a_pattern_are_found(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "checkpoint-400/a.png", "checkpoint-1200/a.png", "checkpoint-400/b.jpg", "x/a.png")
-    cells = pictures.of_folder(folder, "checkpoint-{step}/{prompt}.*", [])
+    cells = pictures.of_folder(folder, "checkpoint-{step}/{prompt}.*")
     assert [(cell.step, cell.prompt) for cell in cells] == [(400, "a"), (400, "b"), (1200, "a")]
     assert all(cell.path.is_absolute() for cell in cells)
 
 
-def test_mixed_sizes_of_a_folder_are_told(tmp_path: Path) -> None:
-    folder, notes = folder_of(tmp_path, "1.png", "2.png"), list[str]()
+def test_mixed_sizes_of_a_folder_are_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "1.png", "2.png")
     plain(32).save(folder / "2.png")
-    assert len(pictures.of_folder(folder, "{step}.png", notes)) == 2
-    assert notes == ["the pictures of picture are 32 x 32 and 64 x 64 px; all are reduced to one size"]
+    with pytest.raises(InputError, match="pictures of picture are 64 x 64 and 32 x 32 px"):
+        pictures.of_folder(folder, "{step}.png")
+    assert len(pictures.of_folder(folder, "{step}.png", 64)) == 1
 
 
 def test_a_folder_in_which_no_name_fits_is_told_with_what_is_there(tmp_path: Path) -> None:
@@ -246,26 +251,26 @@ def test_a_folder_in_which_no_name_fits_is_told_with_what_is_there(tmp_path: Pat
     with pytest.raises(
         InputError, match=r"there: has no picture that step_\{step\}_.* fits; it has a.png, d.png, e.png and more"
     ):
-        pictures.of_folder(folder, None, [])
+        pictures.of_folder(folder, None)
     with pytest.raises(InputError, match=r"has no picture that \{step\}.png fits; it has a.png"):
-        pictures.of_folder(folder, "{step}.png", [])
+        pictures.of_folder(folder, "{step}.png")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="it has no files; give a pattern with {step}"):
-        pictures.of_folder(tmp_path / "empty", None, [])
+        pictures.of_folder(tmp_path / "empty", None)
 
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name, says in (("missing", "no such file"), ("file", "not a directory")):
         with pytest.raises(InputError, match=f"{name}: cannot be read: {says}.*; give a folder of pictures"):
-            pictures.of_folder(tmp_path / name, None, [])
+            pictures.of_folder(tmp_path / name, None)
 
 
 def test_a_picture_of_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "1.png", "2.png")
     (folder / "2.png").write_text("no picture")
     with pytest.raises(InputError, match="2.png: cannot be read as a picture: .*; give a whole PNG, WebP or JPEG"):
-        pictures.of_folder(folder, "{step}.png", [])
+        pictures.of_folder(folder, "{step}.png")
 
 
 # Of a strip

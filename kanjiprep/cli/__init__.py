@@ -12,6 +12,7 @@ import click
 
 from kanjiprep import __version__
 from kanjiprep.cli.dataset import build, check
+from kanjiprep.cli.judging import report, score
 from kanjiprep.cli.publishing import publish, push
 from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
@@ -71,6 +72,8 @@ for _command in (
     launch_simpletuner,
     monitor,
     stop,
+    score,
+    report,
     publish,
     presets,
     setup_trainer,

@@ -80,7 +80,7 @@ def score(
     Any other FOLDER of pictures is judged by --pattern, and a picture of a STRIP by --columns; nothing is
     written for these. Exit code 3 means that there are no pictures to judge, or that one cannot be read.
     """
-    ways = _ways(dataset, weights, trained, as_json)
+    ways = _ways(dataset, weights, trained, size_px, as_json)
     if train_judge or selfcheck:
         _refuse_both(train_judge and selfcheck, pictures)
         (_train if train_judge else _check)(ways, as_json)
@@ -89,13 +89,13 @@ def score(
         raise UsageError("nothing to judge", "RUN", "give a run, a folder of pictures or a strip; see --help")
     from kanjiprep.evaluation import scoring
 
-    source = scoring.Source(pictures, pattern, columns, rows or 1, _steps(steps), size_px)
+    source = scoring.Source(pictures, pattern, columns, rows or 1, _steps(steps))
     with talk.progress(quiet=as_json) as progress:
         scored = scoring.score(source, ways, progress)
     _tell(scored, as_json)
 
 
-def _ways(dataset: str | None, weights: Any, trained: bool, quiet: bool) -> Ways:
+def _ways(dataset: str | None, weights: Any, trained: bool, size_px: int | None, quiet: bool) -> Ways:
     import platformdirs
 
     from kanjiprep.cli.publishing import folder_of
@@ -103,7 +103,8 @@ def _ways(dataset: str | None, weights: Any, trained: bool, quiet: bool) -> Ways
     from kanjiprep.evaluation.judging import Ways
 
     folder = None if dataset is None else folder_of(dataset, quiet)
-    return Ways(folder, weights, trained, platformdirs.user_cache_path("kanjiprep") / "bands", store.default_folder())
+    bands = platformdirs.user_cache_path("kanjiprep") / "bands"
+    return Ways(folder, weights, trained, bands, store.default_folder(), size_px)
 
 
 def _steps(text: str | None) -> tuple[int, ...] | None:
@@ -131,7 +132,7 @@ def _train(ways: Ways, as_json: bool) -> None:
     with talk.progress(quiet=as_json) as progress:
         trained = training_judge.train(ways, dict(os.environ), progress)
     if as_json:
-        talk.print_json(trained)
+        talk.print_json(training_judge.document(trained))
         return
     for line in training_judge.lines(trained):
         click.echo(line)
@@ -202,9 +203,9 @@ def report(
     """
     from kanjiprep.evaluation import reporting
 
-    ways = _ways(dataset, weights, False, as_json)
+    ways = _ways(dataset, weights, False, size_px, as_json)
     with talk.progress(quiet=as_json) as progress:
-        made = reporting.report(list(runs), ways, out, size_px, progress)
+        made = reporting.report(list(runs), ways, out, progress)
     if as_json:
         talk.print_json(reporting.document(made))
         return

@@ -83,13 +83,12 @@ def _style(folder: Path) -> str:
     return f"{style.size_px} px, strokes {style.stroke_width:g} of 109 wide, {style.margin_px} px margin"
 
 
-def facts(bands: Bands, cost: Cost, weights: tuple[WeightPoint, ...]) -> tuple[Fact, ...]:
+def facts(bands: Bands | None, cost: Cost, weights: tuple[WeightPoint, ...]) -> tuple[Fact, ...]:
     """Where the numbers about a run come from."""
-    digest = f", dataset {bands.digest[:12]}" if bands.digest else ""
+    digest = f", dataset {bands.digest[:12]}" if bands else ""
+    by = f"bands of {bands.pictures} of the training{digest}" if bands else "bands of the training pictures"
     found = [
-        Fact(
-            "score, style, shape", f"computed from the pictures by bands of {bands.pictures} of the training{digest}"
-        ),
+        Fact("score, style, shape", f"computed from the pictures by {by}"),
         Fact("interval and tie", "computed from the scores: 95 %, by the spread over prompts and neighbouring steps"),
         Fact("loss, gradient, learning rate", "measured by the trainer, from events.jsonl"),
         Fact(

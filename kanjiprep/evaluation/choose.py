@@ -111,11 +111,12 @@ def choose(candidates: Sequence[Candidate], seed: int = 0) -> Verdict:
         seed: Of the bootstrap; the same gives the same.
     """
     ordered = sorted(candidates, key=lambda one: one.step)
-    sound, fit = fitted(ordered, seed)
-    if fit is None:
+    sound = sound_ones(ordered)
+    if not sound:
         return Verdict("none", None, _nothing(ordered), tuple(map(_unranked, ordered)))
     if len(sound) == 1:
         return _only(ordered, sound[0], seed)
+    fit = fitted(ordered, seed)
     places = _places(sound, fit)
     by_step = {one.step: one for one in places}
     ranked = tuple(by_step.get(one.step) or _unranked(one) for one in ordered)
@@ -125,17 +126,19 @@ def choose(candidates: Sequence[Candidate], seed: int = 0) -> Verdict:
     return Verdict("chosen", chosen.step, _because(chosen, chance, places), ranked)
 
 
-def fitted(candidates: Sequence[Candidate], seed: int) -> tuple[list[Candidate], Fit | None]:
-    """Those that are sound, ascending by step, and their scores smoothed; None if there are none."""
-    ordered = sorted(candidates, key=lambda one: one.step)
-    sound = [one for one in ordered if one.scores and not one.flags]
-    if not sound:
-        return [], None
+def sound_ones(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that have scores and no flags, ascending by step."""
+    return sorted((one for one in candidates if one.scores and not one.flags), key=lambda one: one.step)
+
+
+def fitted(candidates: Sequence[Candidate], seed: int) -> Fit:
+    """The scores of those that are sound, at least one, smoothed; the pictures in the order of their keys."""
+    sound = sound_ones(candidates)
     keys = sorted({key for one in sound for key in one.scores})
     scores = np.array([[one.scores.get(key, np.nan) for key in keys] for one in sound])
     steps = np.array([float(one.step) for one in sound])
-    flagged = np.array([float(one.step) for one in ordered if one.flags])
-    return sound, smoothed(scores, steps, np.searchsorted(flagged, steps), seed)
+    flagged = np.array(sorted(float(one.step) for one in candidates if one.flags))
+    return smoothed(scores, steps, np.searchsorted(flagged, steps), seed)
 
 
 def _places(sound: Sequence[Candidate], fit: Fit) -> list[Ranked]:
@@ -216,16 +219,15 @@ def _because(chosen: Ranked, chance: float, places: Sequence[Ranked]) -> str:
     others = [one for one in places if one.is_tied and one is not chosen]
     if not others:
         return f"{first}; every other is surely worse"
-    known = "1 other" if len(others) == 1 else f"{len(others)} others"
-    reach = (
-        f"{known}, from step {others[0].step:,} to {others[-1].step:,},"
-        if len(others) > 1
-        else (f"{known}, step {others[0].step:,},")
-    )
-    how = "the earliest of which it is sure enough" if chance >= CHANCE else "the one of which it is surest"
-    return f"{first}; {reach} may be as good; it is {how}: {_percent(chance)} that it is within {MARGIN:g} points of the best"
+    how = "the earliest that is good enough" if chance >= CHANCE else "the one that is most likely good enough"
+    return f"{first}; {_named(others)} may be as good; it is {how}: {_percent(chance)}"
 
 
-def _percent(share: float) -> str:
+def _named(others: Sequence[Ranked]) -> str:
+    first, last = f"{others[0].step:,}", f"{others[-1].step:,}"
+    return f"1 other, step {first}," if len(others) == 1 else f"{len(others)} others, from step {first} to {last},"
+
+
+def _percent(chance: float) -> str:
     """Never 100 %: the draws are too few to say that."""
-    return f"{min(share, 0.99):.0%}".replace("%", " %")
+    return f"within {MARGIN:g} points of the best with {min(100 * chance, 99):.0f} %"

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from kanjiprep.evaluation.choose import SURE, Candidate, Status, Verdict, fitted
+from kanjiprep.evaluation.choose import SURE, Candidate, Status, Verdict, fitted, sound_ones
 from kanjiprep.evaluation.smoothing import DRAWS, PRIOR_SD, Floats
 
 PRIOR_PICTURES: Final = 2
@@ -121,9 +121,9 @@ def _level(run: Contestant, keys: set[str], seed: int) -> tuple[Floats, Floats]:
     only = [
         replace(one, scores={key: one.scores[key] for key in one.scores if key in keys}) for one in run.candidates
     ]
-    sound, fit = fitted(only, seed)
-    index = [one.step for one in sound].index(run.verdict.step)
-    return fit.draws[:, index], fit.effects
+    fit = fitted(only, seed)
+    is_chosen = [one.step == run.verdict.step for one in sound_ones(only)]
+    return fit.draws[:, is_chosen.index(True)], fit.effects
 
 
 def _seen_by(name: str, duel: Duel) -> Duel:

@@ -17,6 +17,8 @@ _LEVELS: Final = 255.0
 _BORDER_PX: Final = 6
 _MIDDLE: Final = (0.15, 0.85)
 _CELLS: Final = 16
+_SIGMA_OF_MAD: Final = 1.4826
+"""Makes a median absolute deviation a standard deviation, of normal numbers."""
 _MOST_SOFT_PX: Final = 32.0
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 """Source: ITU-R BT.601, which Pillow's mode L uses."""
@@ -58,7 +60,12 @@ STATISTICS: Final = (
     Statistic("middle", "style", "0 to 1, share of pixels of 15 to 85 % brightness", "", "grey all over", _OURS),
     Statistic("paper", "style", "0 black to 1 white, median of the border", "dark paper", "", _OURS),
     Statistic(
-        "border", "style", "0 to 0.5, standard deviation of the border's brightness", "", "ragged border", _OURS
+        "border",
+        "style",
+        "0 to 0.5, robust standard deviation of the border's brightness",
+        "",
+        "ragged border",
+        _OURS,
     ),
     Statistic(
         "contrast", "style", "-1 to 1, paper less the darkest twentieth of the ink", "little contrast", "", _OURS
@@ -134,7 +141,7 @@ def _style(rgb: NDArray[np.float32], grey: NDArray[np.float32], found: Ink) -> t
         _colour(rgb),
         middle,
         paper,
-        float(border.std()),
+        _SIGMA_OF_MAD * float(np.median(np.abs(border - paper))),
         paper - float(np.quantile(grey[::2, ::2], 0.02)),
         _softness(grey, found),
         paper - float(grey.mean()),

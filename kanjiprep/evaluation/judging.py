@@ -31,6 +31,7 @@ from kanjiprep.progress import Progress
 from kanjiprep.training.running import files, run_source
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.looking import Window
+from kanjiprep.training.running.phases import Phase
 from kanjiprep.training.running.run_state import RunState
 
 NORMS: Final = "report/norms.json"
@@ -48,6 +49,7 @@ class Ways:
         trained: Whether the trained judge must look too; it does anyway if there is one and torch is installed.
         cache: Where bands are kept.
         judges: Where trained judges are kept.
+        size_px: Width of the pictures that are judged; None for all, which must then be of one size.
     """
 
     dataset: Path | None
@@ -55,16 +57,16 @@ class Ways:
     trained: bool
     cache: Path
     judges: Path
+    size_px: int | None = None
 
 
-def of_run(folder: Path, ways: Ways, progress: Progress, size_px: int | None = None) -> JudgedRun:
+def of_run(folder: Path, ways: Ways, progress: Progress) -> JudgedRun:
     """The run in ``folder``, judged; nothing but the norms of its weights is written there.
 
     Args:
         folder: Of the run; it may be a copy from elsewhere.
         ways: How it is judged.
         progress: Hears of pictures and weights.
-        size_px: Width of the pictures that are judged; None for all, which must then be of one size.
 
     Raises:
         TrainerError: If its record or its weights cannot be read.
@@ -75,14 +77,12 @@ def of_run(folder: Path, ways: Ways, progress: Progress, size_px: int | None = N
     notes: list[str] = []
     seen, state, order = Window(folder).look(), run_source.state(folder), files.read_order(folder)
     environment = run_source.environment(folder)
-    cells = pictures.of_run(folder, state, notes, size_px)
-    training = training_pictures.of_run(folder, environment, ways.dataset, notes)
-    bands = _bands(training, ways, progress, notes)
-    found = _judged(cells, bands, training, ways, about.plain_prompts(folder), progress)
+    cells = pictures.of_run(folder, state, notes, ways.size_px)
+    training = training_pictures.of_run(folder, environment, ways.dataset, notes) if cells else None
+    found, bands = _judged(cells, training, ways, about.plain_prompts(folder), progress, notes)
     phases = history.phases(state.steps)
     weights = _weights(folder, state, ways.effort, progress, notes)
-    against = {one.step: (*history.flags(one.step, phases), *_faults(one.step, weights)) for one in state.checkpoints}
-    steps = _steps(found, against, _kept(folder, state, notes))
+    steps = _steps(found, _against(state, phases, weights), _kept(folder, state, notes))
     cost = history.cost(state, order)
     return JudgedRun(
         name=folder.name,
@@ -123,8 +123,7 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
     """
     notes: list[str] = []
     training = training_pictures.of_dataset(ways.dataset or Path("dataset"))
-    bands = _bands(training, ways, progress, notes)
-    found = _judged(cells, bands, training, ways, {}, progress)
+    found, bands = _judged(cells, training, ways, {}, progress, notes)
     steps = _steps(found, {}, {one.step: "" for one in cells if not one.is_base})
     cost = Cost(0.0, None, "", None)
     return JudgedRun(
@@ -157,19 +156,23 @@ def _bands(training: Training, ways: Ways, progress: Progress, notes: list[str])
 
 def _judged(
     cells: Sequence[Cell],
-    bands: Bands,
-    training: Training,
+    training: Training | None,
     ways: Ways,
     prompts: Mapping[str, str],
     progress: Progress,
-) -> tuple[PictureScore, ...]:
+    notes: list[str],
+) -> tuple[tuple[PictureScore, ...], Bands | None]:
+    """The pictures, judged, and by what; nothing where there are none."""
+    if training is None:
+        return (), None
+    bands = _bands(training, ways, progress, notes)
     found = score.judge(cells, score.measure(cells, progress), bands)
     judge = trained.ready(ways.judges, training, must=ways.trained)
     if judge is None:
-        return found
+        return found, bands
     shown = ((pictures.load(cell, features.SIDE_PX), prompts.get(cell.prompt, "")) for cell in cells)
     parts = see.see(shown, judge, progress)
-    return tuple(replace(one, parts=part) for one, part in zip(found, parts, strict=True))
+    return tuple(replace(one, parts=part) for one, part in zip(found, parts, strict=True)), bands
 
 
 def _weights(
@@ -187,8 +190,11 @@ def _weights(
         return ()
 
 
-def _faults(step: int, weights: Sequence[WeightPoint]) -> tuple[Flag, ...]:
-    return tuple(Flag("weights", one.fault) for one in weights if one.step == step and one.fault)
+def _against(state: RunState, phases: Sequence[Phase], weights: Sequence[WeightPoint]) -> dict[int, tuple[Flag, ...]]:
+    """What record and weights say against each checkpoint."""
+    faults = {one.step: (Flag("weights", one.fault),) for one in weights if one.fault}
+    steps = [one.step for one in state.checkpoints]
+    return {step: (*history.flags(step, phases), *faults.get(step, ())) for step in steps}
 
 
 def _kept(run: Path, state: RunState, notes: list[str]) -> dict[int, str]:

@@ -27,7 +27,7 @@ Size = tuple[int, int]
 _LABEL_SHARE: Final = 16
 
 
-def of_run(run: Path, state: RunState, notes: list[str]) -> tuple[Cell, ...]:
+def of_run(run: Path, state: RunState, notes: list[str], width_px: int | None = None) -> tuple[Cell, ...]:
     """All validation pictures on record, by step, prompt and seed; none if none are.
 
     The base model's are those of step 0 and those that are beside others; of each prompt and seed the earliest.
@@ -36,9 +36,11 @@ def of_run(run: Path, state: RunState, notes: list[str]) -> tuple[Cell, ...]:
         run: The run folder.
         state: Of it.
         notes: Takes what should be known of the pictures, a sentence each; those that cannot be read are told here.
+        width_px: Of the pictures that are taken; None for all, which must then be of one size.
 
     Raises:
         TrainerError: If there are pictures and none of them can be read.
+        InputError: If pictures of one prompt are of several sizes, or none is of ``width_px``.
     """
     found: list[tuple[Cell, Size]] = []
     problems: list[tuple[str, TrainerError]] = []
@@ -55,10 +57,10 @@ def of_run(run: Path, state: RunState, notes: list[str]) -> tuple[Cell, ...]:
         more = f", and none of the {len(problems):,} pictures on record can be read" if len(problems) > 1 else ""
         raise TrainerError(f"{first.what}{more}", place, first.remedy) from first
     notes.extend(f"{place} {error.what}, and is left out" for place, error in problems)
-    return _kept(found, notes)
+    return _kept(_of_width(found, width_px, str(run)), str(run))
 
 
-def of_folder(folder: Path, pattern: str | None, notes: list[str]) -> tuple[Cell, ...]:
+def of_folder(folder: Path, pattern: str | None, width_px: int | None = None) -> tuple[Cell, ...]:
     """The pictures in a folder, by step, prompt and seed.
 
     Files that are named as SimpleTuner names them are cut as those of a run are.
@@ -67,11 +69,12 @@ def of_folder(folder: Path, pattern: str | None, notes: list[str]) -> tuple[Cell
         folder: Any.
         pattern: Names of folders and of the file below it, with ``{step}``, ``{prompt}``, ``{seed}`` and ``*`` for
             anything; None for SimpleTuner's names, here or where it puts them.
-        notes: Takes what should be known of the pictures, a sentence each.
+        width_px: Of the pictures that are taken; None for all, which must then be of one size.
 
     Raises:
         UsageError: If ``pattern`` is none.
-        InputError: If the folder cannot be read, no name fits, a picture cannot be read, or two are the same.
+        InputError: If the folder cannot be read, no name fits, a picture cannot be read, two are the same, or
+            they are of several sizes.
     """
     patterns = [pattern] if pattern is not None else [f"{inside}{file_pattern.SIMPLETUNER}" for inside in FOLDERS]
     files = next(filter(None, _files(folder, patterns)), ())
@@ -83,7 +86,7 @@ def of_folder(folder: Path, pattern: str | None, notes: list[str]) -> tuple[Cell
         found = [part for one in files for part in _painted(one.path.absolute(), one.step, one.prompt, one.seed)]
     except TrainerError as error:
         raise InputError(error.what, error.where, cell_pixels.REMEDY) from error
-    return _kept(found, notes)
+    return _kept(_of_width(found, width_px, str(folder)), str(folder))
 
 
 def of_strip(
@@ -153,7 +156,8 @@ def _unlabelled(box: Box) -> Box:
     letters would count as a piece of ink. As many are cut away below: then the picture keeps its middle, and as it
     keeps its width, ``load`` shows what is left as large and in the same place as without a label, with paper above
     and below. Kanji leave so much free (1 % of the dataset's have ink within 54 px of an edge of 1024). In small
-    pictures, where it would be more than a sixteenth, nothing is cut away below, for ink would go with it.
+    pictures, where it would be more than a sixteenth, nothing is cut away below, for ink would go with it; of one
+    under 96 px half is left, with the rest of the label in it.
     """
     left, top, right, bottom = box
     label = min(picture_file.LABEL_PX, (bottom - top) // 2)
@@ -165,19 +169,28 @@ def _size(box: Box) -> Size:
     return (right - left, bottom - top)
 
 
-def _kept(found: Iterable[tuple[Cell, Size]], notes: list[str]) -> tuple[Cell, ...]:
+def _of_width(found: Sequence[tuple[Cell, Size]], width_px: int | None, where: str) -> Sequence[tuple[Cell, Size]]:
+    """Those that are so wide, or all."""
+    if width_px is None or not found:
+        return found
+    taken = [(cell, size) for cell, size in found if size[0] == width_px]
+    if not taken:
+        widths = ", ".join(map(str, sorted({width for _, (width, _) in found})))
+        raise InputError(f"has no picture that is {width_px} px wide", where, f"there are pictures of {widths} px")
+    return taken
+
+
+def _kept(found: Iterable[tuple[Cell, Size]], where: str) -> tuple[Cell, ...]:
     """Each step's picture once, the one that is on record last; each base model's picture once, the earliest."""
     kept: dict[tuple[int, str, int], Cell] = {}
-    sizes: dict[str, dict[str, set[Size]]] = {}
+    sizes: dict[str, Size] = {}
     for cell, size in found:
         place = (cell.step, cell.prompt, cell.seed)
         kept[place] = kept.get(place, cell) if cell.is_base else cell
-        sizes.setdefault(cell.prompt, {}).setdefault(cell.key, set()).add(size)
-    for prompt, of_keys in sizes.items():
-        mixed = sorted(set().union(*(one for one in of_keys.values() if len(one) > 1)))
-        if mixed:
-            told = " and ".join(f"{width} x {height}" for width, height in mixed)
-            notes.append(f"the pictures of {prompt} are {told} px; all are reduced to one size")
+        if (before := sizes.setdefault(cell.key, size)) != size:
+            told = " and ".join(f"{width} x {height}" for width, height in (before, size))
+            remedy = f"judge those of one size, such as --size-px {size[0]}"
+            raise InputError(f"pictures of {cell.prompt} are {told} px, which cannot be compared", where, remedy)
     return tuple(kept[place] for place in sorted(kept))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep.dataset import sources
 from kanjiprep.errors import TrainerError, UsageError, os_reason
-from kanjiprep.evaluation import choose, judging, pictures, score_text, scoring
+from kanjiprep.evaluation import compare as comparing
+from kanjiprep.evaluation import judging, pictures, score_text, scoring
+from kanjiprep.evaluation.compare import Contestant
 from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.evaluation.report import page
@@ -40,14 +43,13 @@ class Made:
     written: tuple[Path, ...]
 
 
-def report(places: Sequence[str], ways: Ways, out: Path | None, size_px: int | None, progress: Progress) -> Made:
+def report(places: Sequence[str], ways: Ways, out: Path | None, progress: Progress) -> Made:
     """The runs at ``places``, judged and shown.
 
     Args:
         places: Run folders or names.
         ways: How they are judged.
         out: Folder for the page; None for that of the run, or ``report`` for several.
-        size_px: Width of the pictures that are judged; None for all.
         progress: Hears of pictures.
 
     Raises:
@@ -58,7 +60,7 @@ def report(places: Sequence[str], ways: Ways, out: Path | None, size_px: int | N
     """
     folders = [scoring.find(place) for place in places]
     _refuse_twice(folders)
-    runs = tuple(judging.of_run(folder, ways, progress, size_px) for folder in folders)
+    runs = _apart([judging.of_run(folder, ways, progress) for folder in folders])
     for run in runs:
         scoring.write(run)
     compared = compare(runs)
@@ -67,12 +69,22 @@ def report(places: Sequence[str], ways: Ways, out: Path | None, size_px: int | N
 
 
 def compare(runs: Sequence[JudgedRun]) -> Comparison | None:
-    """Which of several runs is best; None for one."""
+    """Which of several runs, each of another name, is best; None for one."""
     if len(runs) == 1:
         return None
-    candidates = [judging.candidates(run.steps, run.pictures) for run in runs]
-    found = choose.compare({run.name: (run.verdict, some) for run, some in zip(runs, candidates, strict=True)})
-    return Comparison(found.best, found.why)
+    some = [Contestant(run.name, judging.candidates(run.steps, run.pictures), run.verdict) for run in runs]
+    found = comparing.compare(some)
+    return Comparison(found.run, found.why)
+
+
+def _apart(runs: Sequence[JudgedRun]) -> tuple[JudgedRun, ...]:
+    """``runs`` with names that tell them apart: a later one of the same name gets a number."""
+    counts: Counter[str] = Counter()
+    named = []
+    for run in runs:
+        counts[run.name] += 1
+        named.append(run if counts[run.name] == 1 else replace(run, name=f"{run.name} ({counts[run.name]})"))
+    return tuple(named)
 
 
 def _refuse_twice(folders: Sequence[Path]) -> None:

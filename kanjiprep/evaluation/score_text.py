@@ -21,8 +21,7 @@ def verdict(run: JudgedRun) -> str:
 def lines(run: JudgedRun) -> Iterator[str]:
     """A table of the checkpoints and the verdict, a line each."""
     yield from _table(run)
-    for phase in run.phases:
-        yield _cut(f"explosion  {phase.text}")
+    yield from _reasons(run)
     yield from _base(run)
     yield from _parts(run)
     yield f"verdict    {verdict(run)}"
@@ -41,17 +40,27 @@ def _table(run: JudgedRun) -> Iterator[str]:
 def _line(step: JudgedStep, places: Mapping[int, Ranked], chosen: int | None) -> str:
     place = places.get(step.step)
     points = place.smooth if place else step.score
-    band = f"{place.low:5.1f} to {place.high:5.1f}" if place else ""
+    band = f"{place.low:5.1f} to {place.high:5.1f}" if place and not step.flags else ""
     bar = "#" * round((points or 0) / 100 * _BAR)
     numbers = f"{_number(step.style, 2)}  {_number(step.shape, 2)}  {step.pictures:>8}"
     mark = "chosen" if step.step == chosen else "may be as good" if place and place.is_tied else ""
-    flags = "; ".join(flag.text for flag in step.flags)
-    said = f"dropped: {flags}" if flags else mark if step.has_weights else "no checkpoint"
+    flags = ", ".join(dict.fromkeys(flag.about for flag in step.flags))
+    said = f"dropped for its {flags}" if flags else mark if step.has_weights else "no checkpoint"
     return f"{step.step:>10,}  {_number(points, 1)}  {band:15}  {bar:{_BAR}}  {numbers}  {said}".rstrip()
 
 
 def _number(value: float | None, digits: int) -> str:
     return f"{value:5.{digits}f}" if value is not None else f"{'':5}"
+
+
+def _reasons(run: JudgedRun) -> Iterator[str]:
+    """Explosions on record, and what is wrong with pictures and weights where there is none."""
+    for phase in run.phases:
+        yield f"explosion  {phase.text}"
+    for one in run.steps:
+        for flag in one.flags:
+            if flag.about != "gradient":
+                yield _cut(f"{flag.about:10} step {one.step:,}: {flag.text}")
 
 
 def _base(run: JudgedRun) -> Iterator[str]:

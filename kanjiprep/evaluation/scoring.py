@@ -32,7 +32,6 @@ class Source:
         columns: Of a strip; None if it is none.
         rows: Of a strip.
         steps: Of the columns; None if they are not known.
-        size_px: Width of the pictures that are judged; None for all, which must then be of one size.
     """
 
     place: str
@@ -40,7 +39,6 @@ class Source:
     columns: int | None = None
     rows: int = 1
     steps: tuple[int, ...] | None = None
-    size_px: int | None = None
 
     @property
     def is_of_pictures(self) -> bool:
@@ -73,7 +71,7 @@ def score(source: Source, ways: Ways, progress: Progress) -> Scored:
     if source.is_of_pictures:
         return Scored(of_pictures(source, ways, progress), ())
     run = find(source.place)
-    judged = judging.of_run(run, ways, progress, source.size_px)
+    judged = judging.of_run(run, ways, progress)
     if not judged.pictures:
         what = "has no validation pictures, so nothing can be judged"
         raise InputError(
@@ -108,19 +106,19 @@ def of_pictures(source: Source, ways: Ways, progress: Progress) -> JudgedRun:
     """
     notes: list[str] = []
     place = Path(source.place)
-    cells = _cells(place, source, notes)
+    cells = _cells(place, source, ways.size_px, notes)
     folder = place if place.is_dir() else place.parent
     judged = judging.of_cells(place.stem, folder.resolve(), cells, ways, progress)
     return dataclasses.replace(judged, warnings=(*notes, *judged.warnings))
 
 
-def _cells(place: Path, source: Source, notes: list[str]) -> tuple[Cell, ...]:
+def _cells(place: Path, source: Source, size_px: int | None, notes: list[str]) -> tuple[Cell, ...]:
     if not place.exists():
         raise InputError("is not there", source.place, "give a run, a folder of pictures or a strip")
     if place.is_dir():
         if source.columns is not None:
             raise UsageError("is a folder", source.place, "--columns is for one picture with many in it")
-        return pictures.of_folder(place, source.pattern, notes, source.size_px)
+        return pictures.of_folder(place, source.pattern, size_px)
     if source.pattern is not None:
         raise UsageError("is a file", source.place, "--pattern is for a folder of pictures")
     if source.columns is None:

@@ -1,10 +1,11 @@
 """Quality over the steps, from the scores of pictures: a curve, and curves that the scores leave possible.
 
-A score is the quality at its step, plus the effect of its picture (the same prompt and seed at every step), plus noise.
-Quality is a level plus a random curve (Matern 3/2): how far it swings and over how many steps is not known, and neither
-is how alike the noise of a picture is from one step to the next. Each choice of the three on a grid is weighed by how
-likely it makes the scores (restricted likelihood), no swing at all among them, so that the amount of smoothing is the
-scores' own. Curves do not reach over a break: an explosion between two steps says that they share nothing but the level.
+A score is the quality at its step, plus the effect of its picture (the same prompt and seed at every step), plus
+noise. Quality is a level plus a random curve (Matern 3/2): how far it swings and over how many steps is not known, and
+neither is how alike the noise of a picture is from one step to the next. Each choice of the three on a grid is weighed
+by how likely it makes the scores (restricted likelihood), no swing at all among them, so that the amount of smoothing
+is the scores' own. Curves do not reach over a break: an explosion between two steps says that they share nothing but
+the level.
 
 Possible curves come from a bootstrap: a curve and residuals drawn anew are smoothed the way the scores were, and what
 the smoothing then misses is what it may have missed. That has the bias of smoothing in it, and it works with one
@@ -184,13 +185,13 @@ def _setting(scores: Floats, steps: Floats, segments: NDArray[np.intp]) -> _Sett
         known=known.astype(float),
         reaches=_root(smooth),
         likenesses=_root(alike),
-        inverses=np.linalg.inv(inside) * both,
+        inverses=np.asarray(np.linalg.inv(inside) * both, np.float64),
         volumes=np.linalg.slogdet(inside)[1].sum(axis=1),
     )
 
 
 def _root(correlation: Floats) -> Floats:
-    return np.linalg.cholesky(correlation + 1e-8 * np.eye(correlation.shape[-1]))
+    return np.asarray(np.linalg.cholesky(correlation + 1e-8 * np.eye(correlation.shape[-1])), np.float64)
 
 
 def _models(setting: _Setting, values: Floats, spread: Floats) -> list[_Model]:
@@ -238,7 +239,7 @@ def _model(setting: _Setting, told: _Told, volume: float, values: Floats) -> _Mo
 
 def _freedom(setting: _Setting) -> float:
     """Scores, and what the prior is worth in scores, less the level and the effects that are fitted."""
-    return float(setting.known.sum()) - setting.known.shape[1] + PRIOR_SCORES
+    return float(setting.known.sum() - setting.known.shape[1] + PRIOR_SCORES)
 
 
 def _weights(models: list[_Model]) -> Floats:

@@ -28,8 +28,6 @@ _TRIM: Final = 0.005
 """Share of the ink at each edge that may lie outside of the box: specks do not move it."""
 _SLOPE: Final = (0.2, 0.8)
 """Shares of the way from paper to ink that are still paper, and already ink: grain and unevenness vanish."""
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
-"""Source: ITU-R BT.601, which Pillow's mode L uses."""
 
 
 def of_picture(picture: NDArray[np.uint8]) -> Ink:
@@ -38,8 +36,7 @@ def of_picture(picture: NDArray[np.uint8]) -> Ink:
     Args:
         picture: (H, W, 3) uint8, RGB, or (H, W).
     """
-    grey = picture if picture.ndim == 2 else (picture @ _LUMA + 0.5).astype(np.uint8)  # noqa: PLR2004
-    shown = Image.fromarray(grey)
+    shown = Image.fromarray(picture).convert("L")
     if max(shown.size) > _DRAWN_PX:
         scale = _DRAWN_PX / max(shown.size)
         size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))

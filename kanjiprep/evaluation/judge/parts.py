@@ -14,13 +14,12 @@ _IN_BRACKETS: Final = re.compile(r"\([^)]*\)")
 _WORD: Final = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
 _LONGEST: Final = 4
 """Words of the longest meaning that is looked for in a prompt."""
-_SAY_NOTHING: Final = frozenset(
-    (
-        "a again also an and as at be before but by can do down every for from has have if in is it may must no not of "
-        "on one or out same should so some still such than that the their there this to under up will with"
-    ).split()
+_GRAMMAR: Final = (
+    "a again also an and as at be before but by can do down every for from has have if in is it may must no not of "
+    "on one or out same should so some still such than that the their there this to under up will with"
 )
 """Words that a prompt has for its grammar, though some are a character's meaning: ``in`` is one of 中."""
+_SAY_NOTHING: Final = frozenset(_GRAMMAR.split())
 _IRREGULAR: Final[Mapping[str, str]] = {
     "children": "child",
     "feet": "foot",

@@ -71,7 +71,7 @@ def train(
     """
     torch, recipe = net.load_torch(), recipe or Recipe()
     began, cpu_began = time.monotonic(), time.process_time()
-    known = store.characters_of(dataset)
+    key, known = store.key_of(dataset), store.characters_of(dataset)
     drawn = drawn_of("".join(one.character for one in known), kanjivg.parse(source))
     trees = [parts.of_tree(glyph.tree) for glyph in drawn]
     components = parts.known(trees, recipe.least)
@@ -83,7 +83,7 @@ def train(
         bank = net.see(network, lesson.inks[_PLAIN]).features.astype(np.float16).astype(np.float32)
         slope, middle, figures = _measured(network, bank, lesson, seed)
     judge = Judge(
-        dataset=store.key_of(dataset),
+        dataset=key,
         kanjivg=source.sha256,
         seed=seed,
         torch=str(torch.__version__),

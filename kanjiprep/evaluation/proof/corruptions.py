@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kanjiprep.dataset.kanjivg import STROKE_WIDTH, GlyphStrokes
+from kanjiprep.dataset.kanjivg import GlyphStrokes
+from kanjiprep.dataset.raster import Style
 from kanjiprep.errors import UsageError
 from kanjiprep.evaluation.proof import damage_pixels, damage_strokes
 from kanjiprep.evaluation.proof.curves import Curves, curves_of, drawn
@@ -79,15 +80,28 @@ KINDS: Final[Mapping[str, Corruption]] = MappingProxyType(
 """Every kind of damage, by name. ``thick`` widens strokes by twice their width times the severity."""
 
 
-def draw_sound(glyph: GlyphStrokes, rng: np.random.Generator, size_px: int = 256) -> NDArray[np.uint8]:
+def draw_sound(
+    glyph: GlyphStrokes, rng: np.random.Generator, size_px: int = 256, style: Style | None = None
+) -> NDArray[np.uint8]:
     """The character with natural variation and no damage: (size_px, size_px, 3) uint8 RGB.
 
     The same generator gives the same variation here as in ``draw``.
 
+    Args:
+        glyph: The character.
+        rng: Decides the variation.
+        size_px: Side of the picture.
+        style: How its dataset draws characters; None for as published.
+
     Raises:
         InputError: If a stroke is broken or no curve.
     """
-    return vary(drawn(curves_of(glyph), size_px), rng.spawn(2)[0])
+    return vary_as_drawn(drawn(curves_of(glyph), size_px, style), rng)
+
+
+def vary_as_drawn(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture that stands already, (H, W), with the variation that ``draw`` gives with this generator."""
+    return vary(grey, rng.spawn(2)[0])
 
 
 def draw(
@@ -97,6 +111,7 @@ def draw(
     others: Sequence[GlyphStrokes],
     rng: np.random.Generator,
     size_px: int = 256,
+    style: Style | None = None,
 ) -> NDArray[np.uint8]:
     """The character with natural variation and one kind of damage: (size_px, size_px, 3) uint8 RGB.
 
@@ -107,6 +122,7 @@ def draw(
         others: Characters that ``overlay`` draws over it, three or more besides itself; other kinds need none.
         rng: Decides variation and damage, apart from each other and from the severity.
         size_px: Side of the picture.
+        style: How its dataset draws characters; None for as published.
 
     Raises:
         UsageError: If there are too few others.
@@ -120,9 +136,13 @@ def draw(
     strokes = curves_of(glyph)
     if corruption.strokes:
         strokes = corruption.strokes(strokes, severity, over, damage)
-    width = STROKE_WIDTH * (1 + corruption.wider * severity)
-    sound = vary(drawn(strokes, size_px, width), variation)
+    sound = vary(drawn(strokes, size_px, _widened(style or Style(size_px), corruption.wider * severity)), variation)
     return _damaged(sound, corruption.pixels, severity, damage) if corruption.pixels else sound
+
+
+def _widened(style: Style, wider: float) -> Style:
+    """``style`` with strokes that are wider by that share."""
+    return replace(style, stroke_width=style.stroke_width * (1 + wider))
 
 
 def _damaged(

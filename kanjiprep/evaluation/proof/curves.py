@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from kanjiprep.dataset import path_data, raster
-from kanjiprep.dataset.kanjivg import STROKE_WIDTH, GlyphStrokes
+from kanjiprep.dataset.kanjivg import GlyphStrokes
 from kanjiprep.errors import InputError
 
 Curves = NDArray[np.float64]
@@ -28,10 +29,20 @@ def curves_of(glyph: GlyphStrokes) -> list[Curves]:
     return [_curves(stroke.path, glyph) for stroke in glyph.strokes]
 
 
-def drawn(strokes: Sequence[Curves], size_px: int, stroke_width: float = STROKE_WIDTH) -> raster.Pixels:
-    """The picture of ``strokes``: (size_px, size_px) uint8, black on white."""
-    canvas = raster.Canvas(raster.Style(size_px, stroke_width))
-    return canvas.draw([_segments(stroke) for stroke in strokes])
+def drawn(strokes: Sequence[Curves], size_px: int, style: raster.Style | None = None) -> raster.Pixels:
+    """The picture of ``strokes``: (size_px, size_px) uint8, black on white.
+
+    Args:
+        strokes: What is drawn.
+        size_px: Side of the picture.
+        style: How it is drawn before it is made that large; None for as published, at once so large.
+    """
+    canvas = raster.Canvas(style or raster.Style(size_px))
+    pixels = canvas.draw([_segments(stroke) for stroke in strokes])
+    if pixels.shape[0] == size_px:
+        return pixels
+    how = Image.Resampling.BOX if pixels.shape[0] > size_px else Image.Resampling.BICUBIC
+    return np.array(Image.fromarray(pixels).resize((size_px, size_px), how))
 
 
 def along(stroke: Curves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -71,17 +71,26 @@ def invent(
     Raises:
         InputError: If ``glyphs`` do not give so many, or a stroke is broken.
     """
+    found = invent_some(glyphs, count, seed, made_from)
+    if len(found) < count:
+        halved = len(_halved(glyphs, made_from))
+        raise InputError(f"only {len(found)} of {count} characters can be invented from {halved} real ones")
+    return found
+
+
+def invent_some(
+    glyphs: Mapping[int, GlyphStrokes], most: int, seed: int, made_from: Collection[int] | None = None
+) -> tuple[Invention, ...]:
+    """As ``invent``, but as many as ``glyphs`` give, ``most`` of them at most.
+
+    Raises:
+        InputError: If a stroke is broken.
+    """
     rng = np.random.default_rng(seed)
     taken = {_pair(*halves) for glyph in glyphs.values() if len(halves := _halves(glyph.tree)) == TWO}
-    chosen = [glyphs[codepoint] for codepoint in sorted(glyphs if made_from is None else made_from)]
-    halved = [glyph for glyph in chosen if _is_halved(glyph)]
+    halved = _halved(glyphs, made_from)
     inventions: list[Invention] = []
-    while len(inventions) < count:
-        added = _round(halved, taken, count - len(inventions), rng)
-        if not added:
-            raise InputError(
-                f"only {len(inventions)} of {count} characters can be invented from {len(halved)} real ones"
-            )
+    while len(inventions) < most and (added := _round(halved, taken, most - len(inventions), rng)):
         inventions += [_joined(len(inventions) + index, *pair) for index, pair in enumerate(added)]
     return tuple(inventions)
 
@@ -91,6 +100,12 @@ def glyph_of(invention: Invention) -> GlyphStrokes:
     strokes = tuple(Stroke(path, "") for path in invention.strokes)
     where = f"invented from {' and '.join(invention.made_of)}"
     return GlyphStrokes(PRIVATE_USE + invention.number, strokes, invention.tree, None, where)
+
+
+def _halved(glyphs: Mapping[int, GlyphStrokes], made_from: Collection[int] | None) -> list[GlyphStrokes]:
+    """Those that halves are taken from, by code point."""
+    chosen = (glyphs[codepoint] for codepoint in sorted(glyphs if made_from is None else made_from))
+    return [glyph for glyph in chosen if _is_halved(glyph)]
 
 
 def _round(

@@ -8,9 +8,10 @@ each other, so a module is held against their median, which is believed only up 
 modules is one too. Where modules of a run are more unlike each other than that, their own spread is the measure.
 
 What a jump leaves behind does not say whether it is sound: a network can live with larger weights, and it can be
-broken by them. So a jump flags its own checkpoint. Later ones are flagged only if the weights come back in sight,
-by more than half of the jump on a log scale: then all before the return were inside of it. Of weights that stay
-large, pictures and gradient have to say what they are worth.
+broken by them. So a jump flags its own checkpoint. Later ones are flagged only if the norms that jumped come back
+below where they jumped to, by more than half of the jump on a log scale: then all before the return were inside of
+it. Of weights that stay large, pictures and gradient have to say what they are worth. A jump so early that sound
+growth outruns its return looks like one that stays.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Thresholds:
     """
 
     power: float = 3.0
-    own_power: float = 1.25
+    own_power: float = 1.5
     factor: float = 1.2
     spread: float = 6.0
 
@@ -147,6 +148,6 @@ def _not_back(norms: Array, growth: Array, jumped: NDArray[np.bool_]) -> Iterato
         start, hit = int(index) + 1, jumped[index]
         half = np.median(growth[index][hit]) / 2
         ways = np.median(logs[start:, hit], axis=1)
-        is_back = np.maximum.accumulate(ways) - ways > half
+        is_back = ways[0] - ways > half
         if is_back.any():
             yield from ((start, later) for later in range(start + 1, start + int(is_back.argmax())))

@@ -22,7 +22,7 @@ Source: Gram matrices square what is small, so 1e-12, which float64 keeps with r
 _ALL_AT_ONCE: Final = 64
 """Largest matrix of which all eigenvalues are taken. Beyond, that takes several times longer than Lanczos for the
 largest, and ten times more where other work keeps the cores busy, since its many small steps wait for each other."""
-_PRECISION: Final = 1e-9
+_PRECISION: Final = 1e-6
 """Of the largest eigenvalue: the residual at which Lanczos ends, as a share of it."""
 _MATRIX: Final = 2
 

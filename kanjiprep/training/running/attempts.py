@@ -15,7 +15,7 @@ from kanjiprep.training import configs, curve, pictures, presets, run_folder, sc
 from kanjiprep.training import trainer as trainers
 from kanjiprep.training.configs import Places
 from kanjiprep.training.run_spec import RunSpec
-from kanjiprep.training.running import ending, files, guard, observe, processes, tail
+from kanjiprep.training.running import ending, files, guard, observe, picture_file, processes, tail
 from kanjiprep.training.running.events import Attempt, Why
 from kanjiprep.training.running.files import Order
 from kanjiprep.training.running.processes import Identity
@@ -96,7 +96,7 @@ def _set_unfinished_aside(output: Path) -> None:
 def _set_undone_aside(output: Path, last: int) -> None:
     """Move the pictures of steps after ``last``, as the trainer counts."""
     for path in sorted((output / "validation_images").glob("step_*")):
-        match = observe.PICTURE.fullmatch(path.name)
+        match = picture_file.NAME.fullmatch(path.name)
         if match and int(match[1]) > last:
             path.rename(path.with_name(f"undone-{os.urandom(3).hex()}-{path.name}"))
 

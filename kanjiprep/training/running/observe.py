@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.training.running import files, picture_health, trainer_log
+from kanjiprep.training.running import files, picture_file, picture_health, trainer_log
 from kanjiprep.training.running.events import Alert, Attempt, Checkpoint, Event, Stage, Step, Validation
 from kanjiprep.training.running.picture_health import Look
 from kanjiprep.training.running.run_state import RunState
@@ -19,8 +19,6 @@ from kanjiprep.training.running.trainer_log import StageSeen
 GUARD: Final = ".guard"
 """The last file of a checkpoint. Source: SimpleTuner 4.10.1 helpers/utils/checkpoint_manager.py."""
 CHECKPOINT: Final = re.compile(r"checkpoint-(\d+)")
-PICTURE: Final = re.compile(r"step_(\d+)_(.+)_(\d+)_(\d+)x(\d+)\.(?:png|webp|jpe?g)")
-"""Step, prompt, index, size. Source: SimpleTuner 4.10.1 helpers/training/validation.py."""
 _STEP_KEYS: Final = frozenset({"train_loss", "learning_rate", "epoch"})
 """A line with one of these is of a step; others are of the system. Source: SimpleTuner 4.10.1 trainer.py."""
 CACHING: Final = trainer_log.Stage.PICTURES
@@ -124,7 +122,7 @@ class Observer:
 
     def _new_pictures(self) -> Iterator[Event]:
         found = (self._output / "validation_images").glob("step_*")
-        named = [(match, path) for path in found if (match := PICTURE.fullmatch(path.name))]
+        named = [(match, path) for path in found if (match := picture_file.NAME.fullmatch(path.name))]
         for match, path in sorted(named, key=lambda pair: (int(pair[0][1]), pair[0][2], int(pair[0][3]))):
             inside = str(path.relative_to(self._run))
             if inside not in self._pictures:
