@@ -75,6 +75,15 @@ def test_what_cancels_is_nothing_beside_the_matrices(size: int) -> None:
     assert norms(down, up).frobenius <= TOLERANCE * size**2
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rank", [2, 7])
+def test_long_rows_that_are_multiples_of_each_other_are_no_trouble(rank: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    row, column = random.standard_normal(200_000), random.standard_normal(rank)
+    down, up = np.outer(column, row).astype(np.float32), random.standard_normal((rank + 3, rank)).astype(np.float32)
+    assert is_close(norms(down, up), down, up)
+
+
 def test_large_matrices_that_cancel_wholly_are_nothing() -> None:
     down, up = np.zeros((200, 100), np.float32), np.zeros((100, 200), np.float32)
     down[0], up[:, 1] = 1, 1

@@ -57,6 +57,8 @@ class PictureScore:
 class WeightPoint:
     """How large an adapter is at a checkpoint.
 
+    Numbers of a checkpoint that cannot be read, or whose weights are not finite, are NaN.
+
     Attributes:
         step: Of the run.
         frobenius: Root of the sum of squares of ||BA|| over the modules looked at, scaled as it is applied.

@@ -186,7 +186,8 @@ def _weights(
     try:
         return drift.points(there, effort, progress, run / NORMS)
     except TrainerError as error:
-        notes.append(f"the weights were not looked at: {error}")
+        place = error.where.removeprefix(f"{run}/")
+        notes.append(f"the weights were not looked at: {place} {error.what}")
         return ()
 
 

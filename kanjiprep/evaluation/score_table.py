@@ -85,7 +85,7 @@ _COLUMNS: Final = ("step", "score", "low", "high", "chosen", "tied", "style", "s
 def _fields(place: Ranked, step: JudgedStep, is_chosen: bool) -> tuple[object, ...]:
     numbers = (place.smooth, place.low, place.high)
     marks = ("yes" if is_chosen else "no", "yes" if place.is_tied else "no")
-    flags = "; ".join(f"{flag.about}: {flag.text}" for flag in place.flags)
+    flags = ", ".join(dict.fromkeys(flag.about for flag in place.flags))
     more = (f"{step.style:.3f}", f"{step.shape:.3f}", step.pictures, flags)
     return (place.step, *(f"{number:.2f}" for number in numbers), *marks, *more)
 

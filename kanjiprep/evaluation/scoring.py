@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,10 +161,16 @@ def document(judged: JudgedRun) -> dict[str, Any]:
         "ranked": [dataclasses.asdict(one) for one in verdict.ranked],
         "pictures": [_picture(one, judged.folder) for one in judged.pictures],
         "phases": [dataclasses.asdict(one) for one in judged.phases],
-        "weights": [dataclasses.asdict(one) for one in judged.weights],
+        "weights": [_finite(dataclasses.asdict(one)) for one in judged.weights],
         "warnings": judged.warnings,
         "facts": [dataclasses.asdict(one) for one in judged.facts],
     }
+
+
+def _finite(table: dict[str, Any]) -> dict[str, Any]:
+    """``table`` without what JSON has no number for."""
+    is_bad = {name: isinstance(value, float) and not math.isfinite(value) for name, value in table.items()}
+    return {name: None if is_bad[name] else value for name, value in table.items()}
 
 
 def _picture(one: PictureScore, folder: Path) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.run_state import RunState
 
 NOTICE: Final = "NOTICE"
-_EARLIER: Final = re.compile(r"report/(?:report\.html|strip\.png|grid\.png|scores\.csv)|comfyui/[^/]+\.json")
+_EARLIER: Final = re.compile(r"report/(?:report\.html|(?:strip|grid)\.(?:png|json)|scores\.csv)|comfyui/[^/]+\.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation import history, score_table
 from kanjiprep.evaluation.score_table import Scores
 from kanjiprep.training.running import phases, run_source
 from kanjiprep.training.running.attempts import WEIGHTS
@@ -20,8 +20,6 @@ from kanjiprep.training.running.run_state import RunState
 
 BEST: Final = "best"
 LAST: Final = ("last", "latest")
-NEAR_STEPS: Final = 200
-"""So long after an explosion a checkpoint is looked at twice."""
 _STEP: Final = re.compile(r"[0-9]{1,9}")
 _SHOWN: Final = 5
 
@@ -67,7 +65,8 @@ def choose(run: Path, state: RunState, wanted: str | None, found: Scores | None)
         raise TrainerError("has no whole checkpoint", str(run), remedy)
     step, how = _wanted(run, state, wanted, found)
     folder = _folder(run, next(one for one in state.checkpoints if one.step == step), state)
-    return Chosen(step, folder, how, _warnings(step, phases.phases(run_source.recorded(run))))
+    told = phases.phases(run_source.recorded(run))
+    return Chosen(step, folder, how, (*_warnings(step, told), *_behind(state, found)))
 
 
 def _refuse_full(run: Path, state: RunState) -> None:
@@ -140,7 +139,17 @@ def _has_weights(run: Path, checkpoint: Checkpoint) -> bool:
 
 
 def _warnings(step: int, known: Sequence[Phase]) -> tuple[str, ...]:
-    return tuple(_warning(step, one) for one in known if one.start <= step and _after(step, one) <= NEAR_STEPS)
+    near = [one for one in known if one.start <= step and _after(step, one) <= history.NEAR_STEPS]
+    return tuple(_warning(step, one) for one in near)
+
+
+def _behind(state: RunState, found: Scores | None) -> tuple[str, ...]:
+    """That the scores are older than the last checkpoint."""
+    last = state.checkpoints[-1].step
+    if found is None or any(one.step >= last for one in found.rows):
+        return ()
+    known = max(one.step for one in found.rows)
+    return (f"{score_table.NAME} says nothing of checkpoints after step {known:,}, and the last is of step {last:,}",)
 
 
 def _after(step: int, phase: Phase) -> int:

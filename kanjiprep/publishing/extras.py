@@ -9,7 +9,14 @@ from typing import Final
 from kanjiprep.evaluation import score_table
 from kanjiprep.training.running import run_source
 
-REPORT: Final = ("report/report.html", "report/strip.png", "report/grid.png", score_table.NAME)
+REPORT: Final = (
+    "report/report.html",
+    "report/strip.png",
+    "report/strip.json",
+    "report/grid.png",
+    "report/grid.json",
+    score_table.NAME,
+)
 COMFYUI: Final = "comfyui"
 
 

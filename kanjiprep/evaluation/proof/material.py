@@ -18,7 +18,9 @@ from kanjiprep.evaluation import training_pictures
 from kanjiprep.evaluation.reference import Training
 
 LEAST: Final = 60
-"""Characters of a dataset with fewer have too little in common for bands."""
+"""Bands of fewer characters say little."""
+LEAST_OF_HALF: Final = 15
+"""So many of them at least must fall into each half."""
 _REMEDY: Final = "check with a larger dataset that kanjiprep build made"
 
 
@@ -69,14 +71,15 @@ def read(dataset: Path, drawings: Mapping[int, GlyphStrokes]) -> Material:
         drawings: What KanjiVG draws, by code point.
 
     Raises:
-        DatasetError: If it cannot be read, or has fewer than ``LEAST`` characters that KanjiVG draws.
+        DatasetError: If it cannot be read, or has too few characters that KanjiVG draws.
     """
     training = training_pictures.of_dataset(dataset)
     known = _known(training, drawings)
-    if len(known) < LEAST:
-        what = f"has {len(known)} characters that KanjiVG draws, and the check of the judge needs {LEAST}"
-        raise DatasetError(what, str(dataset), _REMEDY)
     halves = [tuple(one for one in known if half_of(one.glyph.literal) == half) for half in range(2)]
+    if len(known) < LEAST or min(map(len, halves)) < LEAST_OF_HALF:
+        has = f"has {len(known)} characters that KanjiVG draws, {len(halves[0])} and {len(halves[1])} in its halves"
+        what = f"{has}; the check of the judge needs {LEAST}, and {LEAST_OF_HALF} in each half"
+        raise DatasetError(what, str(dataset), _REMEDY)
     order = np.random.default_rng(0).permutation(len(halves[1]))
     second = tuple(halves[1][index] for index in order)
     return Material(dataset, training.digest, _style(dataset), halves[0], second, drawings)

@@ -30,6 +30,7 @@ INVENTED: Final = "invented"
 SOUND_PICTURES: Final = 400
 """A false alarm in a hundred is then four pictures."""
 REDRAWN_PICTURES: Final = 100
+"""They are compared with as many sound ones, of the same characters and with the same variation."""
 MOST_INVENTED: Final = 300
 """The error of their AUC against ``SOUND_PICTURES`` is then 0.02."""
 _OTHERS: Final = 4

@@ -18,7 +18,7 @@ from kanjiprep.evaluation.judged import PictureScore
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.evaluation.proof import material, measures, painted
 from kanjiprep.evaluation.proof.corruptions import KINDS, MEDIUM, SEVERITIES, Corruption
-from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, SOUND, Measured, Name
+from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, REDRAWN_PICTURES, SOUND, Measured, Name
 from kanjiprep.progress import Progress
 
 PICTURES_PER_KIND: Final = 60
@@ -143,7 +143,8 @@ def of(measured: Measured) -> SelfCheck:
     sound = _judged(measured, (SOUND, 0.0))
     kinds = tuple(_kind(one, measured, sound) for one in KINDS.values())
     false_alarms = _flagged(sound)
-    redrawn, invented = (_figures(measured, (name, 0.0), sound) for name in (REDRAWN, INVENTED))
+    redrawn = _figures(measured, (REDRAWN, 0.0), sound[:REDRAWN_PICTURES])
+    invented = _figures(measured, (INVENTED, 0.0), sound)
     made_of = measured.material
     return SelfCheck(
         dataset=made_of.dataset,
@@ -237,9 +238,7 @@ def _is_like_sound(one: Figures) -> bool:
     return low <= one.score <= high
 
 
-def _worse(
-    kinds: Sequence[KindFigures], redrawn: Figures, invented: Figures, false_alarms: float
-) -> Iterator[str]:
+def _worse(kinds: Sequence[KindFigures], redrawn: Figures, invented: Figures, false_alarms: float) -> Iterator[str]:
     for kind in kinds:
         if kind.is_worse:
             yield f"{kind.name} {kind.reached:.3f} (at least {kind.floor})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.choose import Flag
@@ -13,6 +14,9 @@ from kanjiprep.evaluation.report import words
 from kanjiprep.evaluation.report.kinds import SIGNS, WORDS, Kind, flags, kinds, shown_step
 from kanjiprep.evaluation.report.private import inside
 from kanjiprep.evaluation.report.thumbs import Shown
+
+_MOST_TIMES: Final = 3
+"""The verdict, the strip and the grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,11 @@ class Strip:
     cards: tuple[Card, ...]
 
 
-def order(runs: Sequence[JudgedRun]) -> tuple[Cell, ...]:
-    """Every picture, those that most deserve to be enlarged first."""
-    return tuple(cell for _, cell in sorted(_wanted(runs), key=lambda one: one[0]))
+def order(runs: Sequence[JudgedRun]) -> dict[Cell, int]:
+    """How often each picture stands on the page, those that most deserve to be enlarged first."""
+    often = {step for step in map(shown_step, runs) if step is not None}
+    ordered = [cell for _, cell in sorted(_wanted(runs), key=lambda one: one[0])]
+    return {cell: _MOST_TIMES if cell.is_base or cell.step in often else 1 for cell in ordered}
 
 
 def cards(runs: Sequence[JudgedRun], shown: Mapping[Cell, Shown]) -> tuple[dict[Cell, Card], ...]:

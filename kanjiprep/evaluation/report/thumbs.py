@@ -19,13 +19,19 @@ from kanjiprep.progress import Progress
 
 THUMB_PX: Final = 160
 LARGE_PX: Final = 448
-BUDGET: Final = 12_500_000
-"""Bytes of the page for all pictures."""
+BUDGET: Final = 13_800_000
+"""Bytes of the page for all pictures and what is said of them."""
+_SAID: Final = 900
+"""Bytes of that for what is said of a picture, about."""
+_LEAST: Final = 0.3
+"""Share of ``BUDGET`` that pictures have however much is said."""
 _THUMB_SHARE: Final = 0.8
 _MOST_THUMB: Final = 6_000
 _MOST_LARGE: Final = 1_000
 """A picture further down the list than that is not tried, because it could hardly have room."""
 _LEVELS: Final = ((THUMB_PX, 75), (THUMB_PX, 40), (112, 30), (80, 15), (48, 5))
+_LARGE_ENOUGH: Final = 30_000
+_LARGE_QUALITIES: Final = (60, 10)
 _METHOD: Final = 2
 _CHUNK: Final = 8
 _STAGE: Final = "pictures"
@@ -50,25 +56,25 @@ class _Made:
     large: bytes
 
 
-def shown(cells: Sequence[Cell], progress: Progress) -> dict[Cell, Shown]:
+def shown(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Shown]:
     """All of ``cells``, ready for the page.
 
     Args:
-        cells: Those that most deserve to be enlarged first.
+        cells: How often each stands on the page; those that most deserve to be enlarged first.
         progress: Hears how many are done.
 
     Raises:
         KanjiprepError: If a picture cannot be read.
     """
-    unique = tuple(dict.fromkeys(cells))
-    most = min(_MOST_THUMB, int(_THUMB_SHARE * BUDGET * 3 / 4) // max(1, len(unique)))
+    budget = max(int(_LEAST * BUDGET), BUDGET - _SAID * len(cells))
+    most = min(_MOST_THUMB, int(_THUMB_SHARE * budget * 3 / 4) // max(1, len(cells)))
     made: dict[Cell, _Made] = {}
-    progress(_STAGE, 0, len(unique))
-    wanted = [(cell, number < _MOST_LARGE) for number, cell in enumerate(unique)]
+    progress(_STAGE, 0, len(cells))
+    wanted = [(cell, number < _MOST_LARGE) for number, cell in enumerate(cells)]
     for part in in_threads(lambda some: _some(some, most), wanted, available(), _CHUNK):
         made |= part
-        progress(_STAGE, len(made), len(unique))
-    return _fitted(made)
+        progress(_STAGE, len(made), len(cells))
+    return _fitted(made, cells, budget)
 
 
 def _some(wanted: Sequence[tuple[Cell, bool]], most: int) -> dict[Cell, _Made]:
@@ -77,7 +83,17 @@ def _some(wanted: Sequence[tuple[Cell, bool]], most: int) -> dict[Cell, _Made]:
 
 def _one(cell: Cell, is_large: bool, most: int) -> _Made:
     loaded = cell_pixels.load(cell, LARGE_PX if is_large else THUMB_PX)
-    return _Made(_thumb(loaded, most), _webp(Image.fromarray(loaded), 60) if is_large else b"")
+    return _Made(_thumb(loaded, most), _large(loaded) if is_large else b"")
+
+
+def _large(loaded: NDArray[np.uint8]) -> bytes:
+    """Well, or badly if it is noise, of which there is little to see."""
+    made = b""
+    for quality in _LARGE_QUALITIES:
+        made = _webp(Image.fromarray(loaded), quality)
+        if len(made) <= _LARGE_ENOUGH:
+            break
+    return made
 
 
 def _thumb(loaded: NDArray[np.uint8], most: int) -> bytes:
@@ -96,13 +112,14 @@ def _webp(picture: Image.Image, quality: int) -> bytes:
     return stream.getvalue()
 
 
-def _fitted(made: Mapping[Cell, _Made]) -> dict[Cell, Shown]:
-    """Large pictures in order for as long as there is room."""
-    left = BUDGET - sum(_encoded(len(one.thumb)) for one in made.values())
+def _fitted(made: Mapping[Cell, _Made], times: Mapping[Cell, int], budget: int) -> dict[Cell, Shown]:
+    """Large pictures in order for as long as there is room for each as often as it stands on the page."""
+    left = budget - sum(_encoded(len(one.thumb)) * times[cell] for cell, one in made.items())
     fitted: dict[Cell, Shown] = {}
     for cell, one in made.items():
-        fits = bool(one.large) and _encoded(len(one.large)) <= left
-        left -= _encoded(len(one.large)) if fits else 0
+        cost = _encoded(len(one.large)) * times[cell]
+        fits = bool(one.large) and cost <= left
+        left -= cost if fits else 0
         fitted[cell] = Shown(_address(one.thumb), _address(one.large) if fits else "")
     return fitted
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from kanjiprep.training.running.files import Pulse
@@ -86,13 +85,12 @@ def advice(run: str, status: str, state: RunState, can_roll_back: bool) -> str:
         return f"go back before it and on at a lower rate with {again} --guard rollback"
     if status == "failed" and not state.steps:
         return "mend that, and launch under another --name"
-    made = state.attempt.output if state.attempt else "output"
     return {
         UNWATCHED: f"take it over with {again}, or end it with kanjiprep stop {shlex.quote(run)}",
         COPY: "go on where it is from, or move it back there",
         "limit": f"go on with {again} and a higher --max-hours or --max-usd",
         "guard": f"mend that, then {again}",
         "failed": f"mend that, then {again}",
-        "completed": f"look at {Path(run) / made / 'validation_images'}",
+        "completed": f"judge its checkpoints with kanjiprep score {shlex.quote(run)}",
         **dict.fromkeys((LOST, WAITING, "stopped"), f"go on with {again}"),
     }.get(status, "")
