@@ -3,8 +3,8 @@
 Quality is 0 to 100 and follows one of four shapes. Two explosions take some checkpoints each, after which quality
 needs a while to come back. A score is the quality, plus what the picture (the same prompt and seed at every
 checkpoint) adds to it, plus noise that has heavy tails and is wider where quality is low. Whoever flags exploded
-pictures misses some and flags some sound ones; a checkpoint is flagged if more than half of its pictures are. The same
-seed gives the same run.
+pictures misses some and flags some sound ones; a checkpoint is flagged if more than half of its pictures are. The
+same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SimulatedRun:
         exploded: Steps.
         loss: At each step, as the trainer would log it.
         candidates_for: The checkpoints as they look with so many pictures each.
-        effect: What so many pictures add to quality in the mean.
+        effect: What so many pictures add to quality in the mean; nan if that is not known.
     """
 
     kind: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -10,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kanjiprep.dataset import workers
 from kanjiprep.errors import InputError, TrainerError
 from kanjiprep.evaluation.cells import Box, Cell
+from kanjiprep.progress import Progress
 from kanjiprep.training.running import picture_file
 
 MOST_PIXELS: Final = 1 << 28
 """Larger strips are refused unread: one of 60 pictures of 1024 px has a quarter of it. Four bytes each in memory."""
 REMEDY: Final = "give a whole PNG, WebP or JPEG, a very large one in parts"
 
+AT_ONCE: Final = 48
+"""So many pictures are read at a time in a process, and none is started for fewer: Pillow decodes in one thread."""
 _SMALL_PART: Final = 4
 """A file that is more than so many times its cell is a strip, and kept for the next cell of it."""
 _JPEG_SCALES: Final = (8, 4, 2)
@@ -44,6 +50,30 @@ def load(cell: Cell, side_px: int = 256) -> NDArray[np.uint8]:
             return _fitted(picture, _draft(picture, box, side_px), side_px)
     except TrainerError as error:
         raise InputError(error.what, error.where, REMEDY) from error
+
+
+def load_all(cells: Sequence[Cell], side_px: int, progress: Progress) -> dict[Cell, NDArray[np.uint8]]:
+    """Every picture as by ``load``, read in several processes if there are many.
+
+    Raises:
+        InputError: If one cannot be read.
+    """
+    found: dict[Cell, NDArray[np.uint8]] = {}
+    for part in workers.in_processes(functools.partial(_loaded, side_px), cells, workers.available(), AT_ONCE):
+        found.update(zip(cells[len(found) :], part, strict=False))
+        progress("read pictures", len(found), len(cells))
+    return found
+
+
+def _loaded(side_px: int, cells: Sequence[Cell]) -> list[NDArray[np.uint8]]:
+    return [load(cell, side_px) for cell in cells]
+
+
+def reduced(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """A square picture of (``side_px``, ``side_px``, 3), from one that is at least as large."""
+    if len(pixels) == side_px:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.BOX))
 
 
 def whole(path: Path) -> Image.Image:

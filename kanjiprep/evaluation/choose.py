@@ -19,7 +19,7 @@ SURE: Final = (2.5, 97.5)
 """Percentiles between which 95 % lie."""
 MARGIN: Final = 2.0
 """Points that make no difference to who looks at the pictures."""
-CHANCE: Final = 0.9
+CHANCE: Final = 0.95
 """That the chosen one is no more than ``MARGIN`` behind the best, if there is one of which this can be said."""
 ODD: Final = 3.0
 """By so many times the usual difference below the curve, a checkpoint's own pictures speak against it."""

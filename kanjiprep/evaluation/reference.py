@@ -16,7 +16,7 @@ import numpy as np
 
 from kanjiprep.dataset import workers
 from kanjiprep.errors import DatasetError, os_reason
-from kanjiprep.evaluation import bands, features, pictures
+from kanjiprep.evaluation import bands, cell_pixels, features
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.features import Values
@@ -77,7 +77,7 @@ def measure(training: Training, progress: Progress) -> Bands:
     names = spread(training.names, SAMPLE)
     rows: list[Values] = []
     work = functools.partial(_measured, training.folder)
-    for part in workers.in_threads(work, tuple(enumerate(names)), workers.available(), 8):
+    for part in workers.in_processes(work, tuple(enumerate(names)), workers.available(), cell_pixels.AT_ONCE):
         rows.append(part)
         progress("measure the training pictures", sum(map(len, rows)), len(names))
     return bands.of(np.concatenate(rows), training.key)
@@ -94,7 +94,7 @@ def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
 
 
 def _one(path: Path, number: int) -> Values:
-    grey = pictures.load(Cell(0, path.name, 0, path), features.SIDE_PX)
+    grey = cell_pixels.load(Cell(0, path.name, 0, path), features.SIDE_PX)
     return features.measure(variants.vary(grey[..., 0], np.random.default_rng(number)))
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kanjiprep.dataset import sources
 from kanjiprep.errors import TrainerError, UsageError, os_reason
+from kanjiprep.evaluation import cell_pixels, judging, score_text, scoring
 from kanjiprep.evaluation import compare as comparing
-from kanjiprep.evaluation import judging, pictures, score_text, scoring
+from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.compare import Contestant
 from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.judging import Ways
@@ -24,6 +28,8 @@ from kanjiprep.progress import Progress
 from kanjiprep.training.running import files
 
 PAGE: Final = "report.html"
+_KEPT_PX: Final = 256
+"""No cell of a strip or grid is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +106,26 @@ def _write(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainerError(f"cannot be made: {os_reason(error)}", str(target), "give --out another folder") from error
-    drawn = labels.found(os.environ, sources.cache_folder())
-    written = [target / PAGE]
     files.replace(target / PAGE, page.page(runs, compared, progress))
+    return (target / PAGE, *_draw(runs, target, progress))
+
+
+def _draw(runs: Sequence[JudgedRun], target: Path, progress: Progress) -> Iterator[Path]:
+    """Writes a strip of each run and the grid of all; yields their files."""
+    drawn = labels.found(os.environ, sources.cache_folder())
+    kept = cell_pixels.load_all([one.cell for run in runs for one in run.pictures], _KEPT_PX, progress)
+
+    def load(cell: Cell, side_px: int) -> NDArray[np.uint8]:
+        return cell_pixels.reduced(kept[cell], side_px)
+
     for run in runs:
         if run.pictures:
             name = "strip" if len(runs) == 1 else f"strip-{run.name}"
-            strip_files.write(target, name, strip.strip(run, pictures.load, drawn), sidecar.strip_json(run, drawn))
-            written += [target / f"{name}.png", target / f"{name}.json"]
-    if any(run.pictures for run in runs):
-        strip_files.write(target, "grid", grid.grid(runs, pictures.load, drawn), sidecar.grid_json(runs, drawn))
-        written += [target / "grid.png", target / "grid.json"]
-    return tuple(written)
+            strip_files.write(target, name, strip.strip(run, load, drawn), sidecar.strip_json(run, drawn))
+            yield from (target / f"{name}.png", target / f"{name}.json")
+    if kept:
+        strip_files.write(target, "grid", grid.grid(runs, load, drawn), sidecar.grid_json(runs, drawn))
+        yield from (target / "grid.png", target / "grid.json")
 
 
 def document(made: Made) -> dict[str, Any]:

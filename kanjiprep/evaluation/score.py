@@ -12,7 +12,7 @@ import numpy as np
 
 from kanjiprep.dataset import workers
 from kanjiprep.evaluation import bands as ranges
-from kanjiprep.evaluation import features, pictures
+from kanjiprep.evaluation import cell_pixels, features
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.choose import Flag
@@ -51,14 +51,14 @@ def measure(cells: Sequence[Cell], progress: Progress) -> Values:
         InputError: If a picture cannot be read.
     """
     rows: list[Values] = []
-    for part in workers.in_threads(_measured, cells, workers.available(), 8):
+    for part in workers.in_processes(_measured, cells, workers.available(), cell_pixels.AT_ONCE):
         rows.append(part)
         progress("measure pictures", sum(map(len, rows)), len(cells))
     return np.concatenate(rows) if rows else np.empty((0, len(features.NAMES)))
 
 
 def _measured(cells: Sequence[Cell]) -> Values:
-    return np.array([features.measure(pictures.load(cell, features.SIDE_PX)) for cell in cells])
+    return np.array([features.measure(cell_pixels.load(cell, features.SIDE_PX)) for cell in cells])
 
 
 def judge(cells: Sequence[Cell], values: Values, bands: Bands) -> tuple[PictureScore, ...]:

@@ -1,11 +1,11 @@
 """Quality over the steps, from the scores of pictures: a curve, and curves that the scores leave possible.
 
 A score is the quality at its step, plus the effect of its picture (the same prompt and seed at every step), plus
-noise. Quality is a level plus a random curve (Matern 3/2): how far it swings and over how many steps is not known, and
-neither is how alike the noise of a picture is from one step to the next. Each choice of the three on a grid is weighed
-by how likely it makes the scores (restricted likelihood), no swing at all among them, so that the amount of smoothing
-is the scores' own. Curves do not reach over a break: an explosion between two steps says that they share nothing but
-the level.
+noise. Quality is a level plus a random curve (Matern 3/2): how far it swings and over how many steps is not known,
+and neither is how alike the noise of a picture is from one step to the next. Each choice of the three on a grid is
+weighed by how likely it makes the scores (restricted likelihood), no swing at all among them, so that the amount of
+smoothing is the scores' own. Curves do not reach over a break: an explosion between two steps says that they share
+nothing but the level.
 
 Possible curves come from a bootstrap: a curve and residuals drawn anew are smoothed the way the scores were, and what
 the smoothing then misses is what it may have missed. That has the bias of smoothing in it, and it works with one

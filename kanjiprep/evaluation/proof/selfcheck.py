@@ -22,7 +22,7 @@ from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, REDRAWN_PICTUR
 from kanjiprep.progress import Progress
 
 PICTURES_PER_KIND: Final = 60
-"""Of each kind at each severity: with them it takes about a minute on two processors."""
+"""Of each kind at each severity: with them it takes about half a minute on two idle processors."""
 EXPLODED_AUC: Final = 0.98
 """Least AUC of the score of exploded kinds at medium severity. Source: benchmarks/bench_judge.py."""
 CONTENT_AUC: Final = 0.85

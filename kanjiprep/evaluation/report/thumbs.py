@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kanjiprep.dataset.workers import available, in_threads
+from kanjiprep.dataset.workers import available, in_processes
 from kanjiprep.evaluation import cell_pixels
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.progress import Progress
@@ -33,7 +34,6 @@ _LEVELS: Final = ((THUMB_PX, 75), (THUMB_PX, 40), (112, 30), (80, 15), (48, 5))
 _LARGE_ENOUGH: Final = 30_000
 _LARGE_QUALITIES: Final = (60, 10)
 _METHOD: Final = 2
-_CHUNK: Final = 8
 _STAGE: Final = "pictures"
 
 
@@ -71,13 +71,13 @@ def shown(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Shown]:
     made: dict[Cell, _Made] = {}
     progress(_STAGE, 0, len(cells))
     wanted = [(cell, number < _MOST_LARGE) for number, cell in enumerate(cells)]
-    for part in in_threads(lambda some: _some(some, most), wanted, available(), _CHUNK):
+    for part in in_processes(functools.partial(_some, most), wanted, available(), cell_pixels.AT_ONCE):
         made |= part
         progress(_STAGE, len(made), len(cells))
     return _fitted(made, cells, budget)
 
 
-def _some(wanted: Sequence[tuple[Cell, bool]], most: int) -> dict[Cell, _Made]:
+def _some(most: int, wanted: Sequence[tuple[Cell, bool]]) -> dict[Cell, _Made]:
     return {cell: _one(cell, is_large, most) for cell, is_large in wanted}
 
 
