@@ -3,9 +3,9 @@
 The truth is known. A choice is right if its true quality is no more than some points behind the best sound checkpoint
 of its run: 2 of 100 for the figure that counts, since a single picture varies by 5 here and nobody sees 2; the others
 are in the table too. No rule may choose a flagged checkpoint, so that the rivals profit from the flags as well. Runs
-whose sound checkpoints are all within those 2 points are flat: there, "cannot tell" is the right answer, and what rules
-choose there is not counted, unless it exploded. The constants of ``smoothing`` and ``choose`` were chosen on the tuning
-seeds, which are not among those reported.
+whose sound checkpoints are all within those 2 points are flat: there, "cannot tell" is the right answer, and what
+rules choose there is not counted, unless it exploded. The constants of ``smoothing`` and ``choose`` were chosen on the
+tuning seeds, which are not among those reported.
 """
 
 from __future__ import annotations
@@ -178,10 +178,9 @@ def report(results: dict[int, dict[str, Tally]]) -> None:
 def sure_row(name: str, tally: Tally) -> str:
     """One line of the second table."""
     one = tally.sureness()
-    return (
-        f"{name:9}{100 * one['coverage']:7.1f}%{100 * one['best_in_tie']:12.1f}%"
-        f"{100 * one['tie_share_of_sound']:13.1f}%{100 * one['cannot_tell_on_flat']:20.1f}%{100 * tally.open:10.1f}%{one['slowest_s']:8.2f}s"
-    )
+    shares = (one["coverage"], one["best_in_tie"], one["tie_share_of_sound"], one["cannot_tell_on_flat"], tally.open)
+    cells = "".join(f"{100 * share:{width}.1f}%" for share, width in zip(shares, (7, 12, 13, 20, 10), strict=True))
+    return f"{name:9}{cells}{one['slowest_s']:8.2f}s"
 
 
 def main() -> None:

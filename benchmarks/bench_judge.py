@@ -4,13 +4,15 @@ The characters of a dataset fall into two halves by their checksum (``proof.mate
 and its threshold ``score.EXPLODED`` were chosen on the first half, and the bands are made of it. What is printed is
 of the other half, by the same code as ``kanjiprep score --selfcheck``: sound pictures are the dataset's own with
 natural variation, damaged ones are drawn in its style from KanjiVG's strokes and have the same variation, and
-inventions are made of halves of these characters. All seeds are fixed. AUC is the chance that a damaged picture has a worse score
-than a sound one, half for a tie. The rival is the plain mean of how far each statistic of the style, and each of the
-shape, is outside of its band, added, without regard to how statistics go together.
+inventions are made of halves of these characters. All seeds are fixed.
+
+AUC is the chance that a damaged picture has a worse score than a sound one, half for a tie. The rival is
+the plain mean of how far each statistic of the style, and each of the shape, is outside of its band, added, without
+regard to how statistics go together.
 
 --speed measures pictures a second from RGB PNG files of 1024 px, each written for it from a picture of the dataset,
-with the threads that ``kanjiprep score`` uses. One rival only decodes them, by Pillow, which no judge can beat. The
-other does what is usual with scikit-image on the same threads, at full size: Otsu's threshold, labels, skeleton,
+on the processors that ``kanjiprep score`` uses. One rival only decodes them, by Pillow, which no judge can beat. The
+other does what is usual with scikit-image in as many threads, at full size: Otsu's threshold, labels, skeleton,
 distances, and a region's properties; it gives fewer statistics.
 
 The last line is one JSON document. A ratio of more than 1 says that ours is better: of the mean of 1 - AUC over kinds
@@ -172,7 +174,7 @@ def usual(cells: Sequence[Cell]) -> list[tuple[float, ...]]:
 
 
 def spread_over_threads(work: Callable[[Sequence[Cell]], object], cells: Sequence[Cell]) -> None:
-    """``work`` on all cells, on as many threads as the judge takes."""
+    """``work`` on all cells, on as many threads as there are processors."""
     for _ in workers.in_threads(work, cells, workers.available(), 8):
         pass
 
@@ -196,7 +198,7 @@ def speed(dataset: Path) -> dict[str, Any]:
                 rates[name].append(count / (time.perf_counter() - began))
     medians = {name: round(statistics.median(found), 1) for name, found in rates.items()}
     load = os.getloadavg()[0]
-    print(f"| way, {workers.available()} threads, load {load:.1f} | pictures a second |\n| --- | --: |")
+    print(f"| way, {workers.available()} processors, load {load:.1f} | pictures a second |\n| --- | --: |")
     for name, rate in medians.items():
         print(f"| {name} | {rate} |")
     ours, _, rival = medians.values()

@@ -3,7 +3,7 @@
 The judge is trained with seed 0 on 14 of 16 parts of the dataset's characters, unless --judges holds it already; one
 part calibrates novelty. What is printed is of the last part, of inventions made of it (by ``proof.inventions``), and
 of copies of learnt characters; held-out characters are taken out of the bank. Every picture is varied as a generator
-might paint it (by ``proof.variants``), or bent as those to learn from (by ``judge.variety``). The rival is the
+might paint it (by ``variants``), or bent as those to learn from (by ``judge.variety``). The rival is the
 nearest learnt character by the cosine of its pixels, framed and reduced as for the network: a picture has that one's
 components and strokes. The last line is one JSON document.
 
@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from kanjiprep.dataset import drawing, kanjivg, sources
 from kanjiprep.dataset.kanjivg import GlyphStrokes, KanjiVG
 from kanjiprep.dataset.raster import Canvas, Style
+from kanjiprep.evaluation import variants
 from kanjiprep.evaluation.judge import glyphs, measures, net, parts, see, store, train, variety
 from kanjiprep.evaluation.judge.store import Judge
-from kanjiprep.evaluation.proof import corruptions, inventions, variants
+from kanjiprep.evaluation.proof import corruptions, inventions
 from kanjiprep.progress import silent
 
 Numbers = NDArray[np.float32]

@@ -101,7 +101,8 @@ def _candidates(steps: Sequence[int], values: Values, bands: Bands, pictures: in
 def truths(glyphs: Sequence[GlyphStrokes], bands: Bands, pictures: int = 120) -> dict[str, Floats]:
     """Mean score of many pictures with each damage at each severity of ``GRID``."""
     return {
-        damage: np.array([_mean(glyphs, bands, damage, severity, pictures) for severity in GRID]) for damage in DAMAGES
+        damage: np.array([_mean(glyphs, bands, damage, severity, pictures) for severity in GRID])
+        for damage in DAMAGES
     }
 
 

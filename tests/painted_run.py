@@ -53,14 +53,18 @@ class Painting:
         return max(0.0, 1 - (number - 1) / max(1, self.best - 1))
 
 
-def painted(folder: Path, glyphs: Sequence[GlyphStrokes], painting: Painting, seed: int = 0, ends: bool = True) -> Path:
+def painted(
+    folder: Path, glyphs: Sequence[GlyphStrokes], painting: Painting, seed: int = 0, ends: bool = True
+) -> Path:
     """A run folder in which a run went on as ``painting`` says, with ``glyphs`` as its characters."""
     run = prepared(folder)
     last = painting.checkpoints * painting.every_steps
     events = [attempt(total_steps=last), *_history(run, glyphs, painting, seed)]
     record(run, *events, *([Exit("completed", 0, "", last)] if ends else []))
     order = json.loads((run / files.ORDER).read_bytes())
-    (run / files.ORDER).write_text(json.dumps(order | {"total_steps": last, "prompts": len(painting.prompts)}), "utf-8")
+    (run / files.ORDER).write_text(
+        json.dumps(order | {"total_steps": last, "prompts": len(painting.prompts)}), "utf-8"
+    )
     prompts = {name: f"Image of a Japanese kanji character: {name}" for name in painting.prompts}
     (run / "config" / "prompts.json").write_text(json.dumps(prompts), "utf-8")
     return run

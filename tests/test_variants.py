@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from kanjiprep.evaluation.proof.variants import JPEG_SHARE, PAPER, vary
+from kanjiprep.evaluation.variants import JPEG_SHARE, PAPER, vary
 
 SEEDS = range(60)
 

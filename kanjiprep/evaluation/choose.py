@@ -200,7 +200,11 @@ def _scored(one: Ranked) -> str:
 
 
 def _nothing(ordered: Sequence[Candidate]) -> str:
-    return "there is no checkpoint" if not ordered else f"none of {len(ordered)} checkpoints is sound"
+    if not ordered:
+        return "there is no checkpoint"
+    flagged = sum(bool(one.flags) for one in ordered)
+    known = "1 checkpoint" if len(ordered) == 1 else f"{len(ordered)} checkpoints"
+    return f"none of {known} is sound and has scores: {flagged} are flagged"
 
 
 def _cannot(places: Sequence[Ranked]) -> str:

@@ -67,9 +67,7 @@ STATISTICS: Final = (
         "ragged border",
         _OURS,
     ),
-    Statistic(
-        "contrast", "style", "-1 to 1, paper less the darkest twentieth of the ink", "little contrast", "", _OURS
-    ),
+    Statistic("contrast", "style", "-1 to 1, paper less its darkest 0.4 %", "little contrast", "", _OURS),
     Statistic("softness", "style", "px, width of the slope between ink and paper", "", "blurred edges", _OURS),
     Statistic("polarity", "style", "-1 to 1, paper less the mean brightness", "light on dark", "", _OURS),
     Statistic(
@@ -142,7 +140,7 @@ def _style(rgb: NDArray[np.float32], grey: NDArray[np.float32], found: Ink) -> t
         middle,
         paper,
         _SIGMA_OF_MAD * float(np.median(np.abs(border - paper))),
-        paper - float(np.quantile(grey[::2, ::2], 0.02)),
+        paper - float(np.quantile(grey[::2, ::2], 0.004)),
         _softness(grey, found),
         paper - float(grey.mean()),
         _grain(grey, found),

@@ -16,16 +16,15 @@ import numpy as np
 
 from kanjiprep.dataset import workers
 from kanjiprep.errors import DatasetError, os_reason
-from kanjiprep.evaluation import bands, cell_pixels, features
+from kanjiprep.evaluation import bands, cell_pixels, features, variants
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.features import Values
-from kanjiprep.evaluation.proof import variants
 from kanjiprep.progress import Progress
 
 SAMPLE: Final = 600
 """So many pictures of a dataset are measured; the 1st and 99th percentile then rest on six each."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what is measured and how; bands of another one are measured anew."""
 
 

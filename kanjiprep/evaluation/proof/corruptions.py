@@ -15,7 +15,7 @@ from kanjiprep.dataset.raster import Style
 from kanjiprep.errors import UsageError
 from kanjiprep.evaluation.proof import damage_pixels, damage_strokes
 from kanjiprep.evaluation.proof.curves import Curves, curves_of, drawn
-from kanjiprep.evaluation.proof.variants import vary
+from kanjiprep.evaluation.variants import vary
 
 MEDIUM: Final = 0.5
 """The severity that is called medium."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from kanjiprep.evaluation.proof.variants import REFERENCE_PX
+from kanjiprep.evaluation.variants import REFERENCE_PX
 
 Levels = NDArray[np.float32]
 
