@@ -4,8 +4,8 @@ The truth is known. A choice is right if its true quality is no more than some p
 of its run: 2 of 100 for the figure that counts, since a single picture varies by 5 here and nobody sees 2; the others
 are in the table too. No rule may choose a flagged checkpoint, so that the rivals profit from the flags as well. Runs
 whose sound checkpoints are all within those 2 points are flat: there, "cannot tell" is the right answer, and what
-rules choose there is not counted, unless it exploded. The constants of ``smoothing`` and ``choose`` were chosen on the
-tuning seeds, which are not among those reported.
+rules choose there is not counted, unless it exploded. The constants of ``smoothing`` and ``choose`` were chosen on
+the tuning seeds, which are not among those reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from choice_runs import SimulatedRun, World, simulated
 from kanjiprep.evaluation.choose import MARGIN, Candidate, Verdict, choose
 
 PICTURES: Final = (1, 2, 4, 8)
-TUNING, HELD_OUT = 0, 100_000
+TUNING, HELD_OUT = 0, 200_000
 TOLERANCES: Final = (1.0, MARGIN, 3.0, 5.0)
 OURS, PLAIN, LAST, LOSS, RANDOM = "kanjiprep", "best mean", "last", "lowest loss", "random"
 Rule = Callable[[SimulatedRun, Sequence[Candidate]], int]
@@ -119,8 +119,8 @@ def _count_interval(tally: Tally, run: SimulatedRun, verdict: Verdict, pictures:
         truths = [(one, run.true_quality[one.step] + level) for one in sound if one.step not in run.exploded]
         tally.covered += [one.low <= min(100, truth) <= one.high for one, truth in truths]
     if not is_flat(run):
-        best = max((one for one in sound if one.step not in run.exploded), key=lambda one: run.true_quality[one.step])
-        tally.best_tied += best.is_tied
+        given = {one.step for one in run.candidates_for(pictures) if one.scores and not one.flags} - run.exploded
+        tally.best_tied += max(given, key=lambda step: run.true_quality[step]) in verdict.tied
         tally.tie_shares.append(len(verdict.tied) / len(sound))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kanjiprep.evaluation.smoothing import Fit, Floats, smoothed
 
@@ -21,8 +20,14 @@ MARGIN: Final = 2.0
 """Points that make no difference to who looks at the pictures."""
 CHANCE: Final = 0.95
 """That the chosen one is no more than ``MARGIN`` behind the best, if there is one of which this can be said."""
+NO_LESS: Final = 0.03
+"""Of such a chance, to be as good as the greatest."""
 ODD: Final = 3.0
 """By so many times the usual difference below the curve, a checkpoint's own pictures speak against it."""
+FEWEST: Final = 2
+"""Checkpoints that are kept however odd."""
+DIP_SPREAD: Final = 1.25
+"""Spread of a step's mean less the mean of two others, over the spread of the first."""
 LEVEL_SHARE: Final = 0.75
 """If so many may be the best, the first and the last among them, nothing is told apart."""
 
@@ -65,7 +70,7 @@ class Ranked:
         smooth: With its sound neighbours taken in; ``score`` for one that is flagged.
         low: Lower end of the 95 % interval of ``smooth``.
         high: Upper end.
-        flags: As given.
+        flags: As given, and one more if its pictures are far below those of its neighbours.
         is_tied: Whether it may be the best, by the interval of its difference to the best.
     """
 
@@ -116,14 +121,42 @@ def choose(candidates: Sequence[Candidate], seed: int = 0) -> Verdict:
         return Verdict("none", None, _nothing(ordered), tuple(map(_unranked, ordered)))
     if len(sound) == 1:
         return _only(ordered, sound[0], seed)
-    fit = fitted(ordered, seed)
-    places = _places(sound, fit)
+    sifted, fit = _sifted(ordered, seed)
+    places = _places(sound_ones(sifted), fit)
     by_step = {one.step: one for one in places}
-    ranked = tuple(by_step.get(one.step) or _unranked(one) for one in ordered)
-    if _is_level(places, fit):
+    ranked = tuple(by_step.get(one.step) or _unranked(one) for one in sifted)
+    if _is_level(places):
         return Verdict("cannot tell", None, _cannot(places), ranked)
     chosen, chance = _earliest(places, fit.draws)
     return Verdict("chosen", chosen.step, _because(chosen, chance, places), ranked)
+
+
+def _sifted(ordered: Sequence[Candidate], seed: int) -> tuple[Sequence[Candidate], Fit]:
+    """Candidates with those flagged whose own pictures are far below the curve, and the curve without them.
+
+    Else an explosion that no witness saw would drag its neighbours down, and they would carry it.
+    """
+    while True:
+        fit = fitted(ordered, seed)
+        sound = sound_ones(ordered)
+        below = {one.step: less for one, less in zip(sound, _below(fit), strict=True) if less > ODD}
+        if not below or len(sound) - len(below) < FEWEST:
+            return ordered, fit
+        ordered = [replace(one, flags=(_odd(below[one.step]),)) if one.step in below else one for one in ordered]
+
+
+def _below(fit: Fit) -> Floats:
+    """By how many standard deviations each is below the curve, or below the two before it and the two after it."""
+    below = (fit.curve - fit.levels) / fit.errors
+    for index in range(1, len(below) - 1):
+        sides = fit.levels[max(0, index - 2) : index], fit.levels[index + 1 : index + 3]
+        dip = min(float(np.median(side)) for side in sides) - fit.levels[index]
+        below[index] = max(below[index], dip / (DIP_SPREAD * fit.errors[index]))
+    return below
+
+
+def _odd(sigmas: float) -> Flag:
+    return Flag("pictures", f"its pictures score {sigmas:.1f} times the usual spread below those of its neighbours")
 
 
 def sound_ones(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -142,24 +175,18 @@ def fitted(candidates: Sequence[Candidate], seed: int) -> Fit:
 
 
 def _places(sound: Sequence[Candidate], fit: Fit) -> list[Ranked]:
-    """Each with its place; one whose own pictures are far below the curve is not carried by its neighbours."""
-    best = int(np.argmax(np.where(_is_odd(fit), -np.inf, fit.curve)))
+    best = int(np.argmax(fit.curve))
     lows, highs = np.clip(np.percentile(fit.draws, SURE, axis=0), 0, 100).tolist()
-    behind = np.percentile(fit.draws[:, [best]] - fit.draws, SURE[0], axis=0)
-    is_tied = (behind <= 0) & ~_is_odd(fit)
+    is_tied = np.percentile(fit.draws[:, [best]] - fit.draws, SURE[0], axis=0) <= 0
     return [
         Ranked(one.step, _mean(one), float(fit.curve[index]), lows[index], highs[index], (), bool(is_tied[index]))
         for index, one in enumerate(sound)
     ]
 
 
-def _is_odd(fit: Fit) -> NDArray[np.bool_]:
-    return np.asarray(fit.surplus < -ODD)
-
-
-def _is_level(places: Sequence[Ranked], fit: Fit) -> bool:
-    """Whether nothing is told apart but a few dips, such as an explosion that no witness saw."""
-    tied = [one.is_tied for one, is_odd in zip(places, _is_odd(fit), strict=True) if not is_odd]
+def _is_level(places: Sequence[Ranked]) -> bool:
+    """Whether nothing is told apart but a few dips."""
+    tied = [one.is_tied for one in places]
     return tied[0] and tied[-1] and sum(tied) >= LEVEL_SHARE * len(tied)
 
 
@@ -167,7 +194,7 @@ def _earliest(places: Sequence[Ranked], draws: Floats) -> tuple[Ranked, float]:
     """The first of the tie that is surely no more than the margin behind the best, and how sure that is."""
     chances = (draws.max(axis=1, keepdims=True) - draws <= MARGIN).mean(axis=0)
     tied = [index for index, one in enumerate(places) if one.is_tied]
-    enough = min(CHANCE, max(chances[tied]))
+    enough = min(CHANCE, max(chances[tied]) - NO_LESS)
     index = next(index for index in tied if chances[index] >= enough)
     return places[index], float(chances[index])
 
@@ -192,7 +219,7 @@ def _unranked(one: Candidate) -> Ranked:
 
 
 def _mean(one: Candidate) -> float:
-    return float(np.mean(list(one.scores.values()))) if one.scores else math.nan
+    return math.fsum(one.scores.values()) / len(one.scores) if one.scores else math.nan
 
 
 def _scored(one: Ranked) -> str:
@@ -223,7 +250,7 @@ def _because(chosen: Ranked, chance: float, places: Sequence[Ranked]) -> str:
     others = [one for one in places if one.is_tied and one is not chosen]
     if not others:
         return f"{first}; every other is surely worse"
-    how = "the earliest that is good enough" if chance >= CHANCE else "the one that is most likely good enough"
+    how = "the earliest that is good enough" if chance >= CHANCE else "the earliest that is most likely good enough"
     return f"{first}; {_named(others)} may be as good; it is {how}: {_percent(chance)}"
 
 

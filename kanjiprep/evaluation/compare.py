@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
@@ -118,8 +118,10 @@ def _pictures(run: Contestant) -> set[str]:
 
 def _level(run: Contestant, keys: set[str], seed: int) -> tuple[Floats, Floats]:
     """What the quality of the chosen checkpoint may be on the pictures ``keys``, and what each of them adds."""
+    flags = {one.step: one.flags for one in run.verdict.ranked}
     only = [
-        replace(one, scores={key: one.scores[key] for key in one.scores if key in keys}) for one in run.candidates
+        Candidate(one.step, {key: one.scores[key] for key in one.scores if key in keys}, flags[one.step])
+        for one in run.candidates
     ]
     fit = fitted(only, seed)
     is_chosen = [one.step == run.verdict.step for one in sound_ones(only)]

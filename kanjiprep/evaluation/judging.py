@@ -82,7 +82,8 @@ def of_run(folder: Path, ways: Ways, progress: Progress) -> JudgedRun:
     found, bands = _judged(cells, training, ways, about.plain_prompts(folder), progress, notes)
     phases = history.phases(state.steps)
     weights = _weights(folder, state, ways.effort, progress, notes)
-    steps = _steps(found, _against(state, phases, weights), _kept(folder, state, notes))
+    seen_steps = _steps(found, _against(state, phases, weights), _kept(folder, state, notes))
+    verdict, steps = _verdict(found, seen_steps, notes)
     cost = history.cost(state, order)
     return JudgedRun(
         name=folder.name,
@@ -92,7 +93,7 @@ def of_run(folder: Path, ways: Ways, progress: Progress) -> JudgedRun:
         step=state.step,
         total_steps=order.total_steps,
         prompts=about.shown_prompts(folder),
-        verdict=_verdict(found, steps, notes),
+        verdict=verdict,
         steps=steps,
         pictures=found,
         curves=history.curves(state.steps),
@@ -124,7 +125,7 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
     notes: list[str] = []
     training = training_pictures.of_dataset(ways.dataset or Path("dataset"))
     found, bands = _judged(cells, training, ways, {}, progress, notes)
-    steps = _steps(found, {}, {one.step: "" for one in cells if not one.is_base})
+    verdict, steps = _verdict(found, _steps(found, {}, {one.step: "" for one in cells if not one.is_base}), notes)
     cost = Cost(0.0, None, "", None)
     return JudgedRun(
         name=name,
@@ -134,7 +135,7 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
         step=max((one.step for one in cells), default=0),
         total_steps=max((one.step for one in cells), default=0),
         prompts={one.prompt: one.prompt for one in cells},
-        verdict=_verdict(found, steps, notes),
+        verdict=verdict,
         steps=steps,
         pictures=found,
         curves=Curves((), (), (), ()),
@@ -235,16 +236,20 @@ def _step(step: int, found: Sequence[PictureScore], against: tuple[Flag, ...], k
     )
 
 
-def _verdict(found: Sequence[PictureScore], steps: Sequence[JudgedStep], notes: list[str]) -> Verdict:
-    """Of the checkpoints with pictures; what stands against the others is said in ``notes``."""
+def _verdict(
+    found: Sequence[PictureScore], steps: Sequence[JudgedStep], notes: list[str]
+) -> tuple[Verdict, tuple[JudgedStep, ...]]:
+    """Which of the checkpoints with pictures, and the steps with what the choice itself holds against them."""
     usable = [one for one in steps if one.has_weights]
     bare = [one for one in usable if not one.pictures]
     if bare and len(bare) < len(usable):
         notes.append(f"{len(bare)} of {len(usable)} checkpoints have no pictures, and are not judged")
     verdict = choose.choose(candidates(steps, found))
-    if not bare or len(bare) < len(usable):
-        return verdict
-    return replace(verdict, why=f"none of its {len(usable)} checkpoints has a validation picture to be judged by")
+    flags = {one.step: one.flags for one in verdict.ranked}
+    if bare and len(bare) == len(usable):
+        why = f"none of its {len(usable)} checkpoints has a validation picture to be judged by"
+        verdict = replace(verdict, why=why)
+    return verdict, tuple(replace(one, flags=flags.get(one.step, one.flags)) for one in steps)
 
 
 def candidates(steps: Sequence[JudgedStep], found: Sequence[PictureScore]) -> tuple[Candidate, ...]:

@@ -61,13 +61,15 @@ class Fit:
         curve: Quality at each step, in the mean of all pictures.
         draws: Possible curves, one a row.
         effects: Of each picture, with a mean of 0.
-        surplus: By how much a step's own scores are above the curve in the mean, over the usual such difference.
+        levels: Mean of each step's own scores with the effects taken out.
+        errors: Standard deviation of that mean from noise.
     """
 
     curve: Floats
     draws: Floats
     effects: Floats
-    surplus: Floats
+    levels: Floats
+    errors: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,14 @@ def smoothed(scores: Floats, steps: Floats, segments: NDArray[np.intp], seed: in
         values = setting.scores - residuals + drawn
     models = _models(setting, values, spread)
     curve, effects, sigma = _mean(models, values)
-    surplus = ((setting.scores - curve[:, None] - effects) * setting.known).sum(axis=1)
-    surplus /= sigma * np.sqrt(spread * setting.known.sum(axis=1))
-    return Fit(curve, _draws(setting, models, values, spread, pool, seed), effects, surplus)
+    counts = setting.known.sum(axis=1)
+    return Fit(
+        curve=curve,
+        draws=_draws(setting, models, values, spread, pool, seed),
+        effects=effects,
+        levels=((setting.scores - effects) * setting.known).sum(axis=1) / counts,
+        errors=sigma * np.sqrt(spread / counts),
+    )
 
 
 def _setting(scores: Floats, steps: Floats, segments: NDArray[np.intp]) -> _Setting:
