@@ -9,6 +9,7 @@ pictures with its damage; whether one has exploded is for the judge to see.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -68,8 +69,13 @@ def painted(seed: int, glyphs: Sequence[GlyphStrokes], bands: Bands, truth: Mapp
         exploded=frozenset(step for step, is_bad in zip(steps, exploded, strict=True) if is_bad),
         loss=dict(zip(steps, loss.tolist(), strict=True)),
         candidates_for=functools.partial(_candidates, steps, values, bands),
-        effect=lambda pictures: 0.0,  # noqa: ARG005
+        effect=_unknown,
     )
+
+
+def _unknown(_pictures: int) -> float:
+    """What so many pictures add to quality is not known: whether intervals cover it cannot be told."""
+    return math.nan
 
 
 def _force(random: Generator, is_bad: bool, severity: float) -> float:
