@@ -53,26 +53,30 @@ class Tally:
         """Share of the runs without a choice."""
         return 1 - len(self.behind) / max(1, self.runs)
 
-    def document(self) -> dict[str, float]:
-        """The numbers that are reported."""
+    def document(self) -> dict[str, float | None]:
+        """The numbers that are reported; None where there is none."""
         return {
             "runs": self.runs,
-            **{f"right_within_{tolerance:g}": round(self.right(tolerance), 3) for tolerance in TOLERANCES},
-            "mean_points_behind": round(float(np.mean(self.behind)), 2) if self.behind else math.nan,
+            **{f"right_within_{tolerance:g}": _rounded(self.right(tolerance), 3) for tolerance in TOLERANCES},
+            "mean_points_behind": _rounded(float(np.mean(self.behind)), 2) if self.behind else None,
             "exploded_chosen": self.exploded,
             "cannot_tell": round(self.open, 3),
         }
 
-    def sureness(self) -> dict[str, float]:
+    def sureness(self) -> dict[str, float | None]:
         """The numbers that only a rule with intervals has."""
         return {
-            "coverage": round(float(np.mean(self.covered)), 3) if self.covered else math.nan,
+            "coverage": round(float(np.mean(self.covered)), 3) if self.covered else None,
             "best_in_tie": round(self.best_tied / max(1, self.runs), 3),
             "tie_share_of_sound": round(float(np.mean(self.tie_shares)), 3),
             "flat_runs": self.flat,
             "cannot_tell_on_flat": round(self.flat_open / max(1, self.flat), 3),
             "slowest_s": round(self.slowest_s, 2),
         }
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
 
 
 def tried(runs: Iterable[SimulatedRun], pictures: int) -> dict[str, Tally]:
@@ -167,8 +171,8 @@ def report(results: dict[int, dict[str, Tally]]) -> None:
             shares = "".join(f"{100 * tally.right(tolerance):9.1f}%" for tolerance in TOLERANCES)
             one = tally.document()
             print(
-                f"{pictures:<9}{name:{WIDTH}}{shares}{one['mean_points_behind']:10.2f}{one['exploded_chosen']:10}"
-                f"{100 * tally.open:12.1f}%"
+                f"{pictures:<9}{name:{WIDTH}}{shares}{_shown(one['mean_points_behind'], 10)}"
+                f"{one['exploded_chosen']:10}{100 * tally.open:12.1f}%"
             )
     print(f"\n{'pictures':9}coverage  best in tie  tie of sound  cannot tell on flat  on others  slowest")
     for pictures, tallies in results.items():
@@ -179,8 +183,16 @@ def sure_row(name: str, tally: Tally) -> str:
     """One line of the second table."""
     one = tally.sureness()
     shares = (one["coverage"], one["best_in_tie"], one["tie_share_of_sound"], one["cannot_tell_on_flat"], tally.open)
-    cells = "".join(f"{100 * share:{width}.1f}%" for share, width in zip(shares, (7, 12, 13, 20, 10), strict=True))
+    cells = "".join(_share(share, width) for share, width in zip(shares, (7, 12, 13, 20, 10), strict=True))
     return f"{name:9}{cells}{one['slowest_s']:8.2f}s"
+
+
+def _share(value: float | None, width: int) -> str:
+    return f"{'-':>{width + 1}}" if value is None else f"{100 * value:{width}.1f}%"
+
+
+def _shown(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
 
 
 def main() -> None:

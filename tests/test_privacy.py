@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanjiprep.publishing.privacy import without_paths
+from kanjiprep.privacy import inside, without_paths
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,8 @@ def test_no_part_of_a_path_is_left_wherever_it_stands(names: list[str], around: 
     left = without_paths(around.format(path))
     assert "/" not in left
     assert not any(name in left for name in names)
+
+
+def test_paths_are_told_from_inside_a_folder() -> None:
+    assert inside(Path("/a/b/c.png"), Path("/a")) == "b/c.png"
+    assert inside(Path("/b/c.png"), Path("/a")) == "c.png"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kanjiprep.evaluation.judged import Fact
-from kanjiprep.evaluation.report.private import inside, private
+from kanjiprep.evaluation.report.private import private
 from tests import judged_runs
 
 SECRET = "hf_" + "aB3" * 12
@@ -38,8 +38,3 @@ def test_a_setting_that_is_a_path_keeps_its_name(tmp_path: Path) -> None:
     made = private(judged_runs.one_checkpoint(tmp_path / "x"))
     assert made.settings["dataset.path"] == "…/dataset"
     assert made.settings["lora.rank"] == "768"
-
-
-def test_paths_are_told_from_inside_the_run() -> None:
-    assert inside(Path("/a/b/c.png"), Path("/a")) == "b/c.png"
-    assert inside(Path("/b/c.png"), Path("/a")) == "c.png"

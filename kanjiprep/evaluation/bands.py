@@ -74,7 +74,8 @@ def of(values: Values, digest: str) -> Bands:
     away = (shapes - middle[~features.STYLE]) / spread
     bond = np.linalg.inv((1 - _SHRINK) * (away.T @ away) / len(away) + _SHRINK * np.eye(len(spread)))
     found = Bands(low, middle, high, spread, bond, 1.0, len(values), digest)
-    return replace(found, usual=float(np.median(distance(values, found))))
+    usual = float(np.median(distance(values, found)))
+    return replace(found, usual=usual) if usual > 0 else found  # 0 if all pictures are the same
 
 
 def outside(values: Values, bands: Bands) -> Values:

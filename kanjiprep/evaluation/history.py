@@ -69,7 +69,8 @@ def _is_near(step: int, phase: Phase) -> bool:
 def _against(step: int, phase: Phase) -> str:
     if phase.end is None or step <= phase.end:
         return f"within an explosion: {phase.text}"
-    return f"{step - phase.end:,} steps after an explosion: {phase.text}"
+    after = step - phase.end
+    return f"{after:,} {'step' if after == 1 else 'steps'} after an explosion: {phase.text}"
 
 
 def _words(phase: explosions.Phase, what: str, steps: Sequence[Step]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -249,7 +250,17 @@ def _verdict(
     if bare and len(bare) == len(usable):
         why = f"none of its {len(usable)} checkpoints has a validation picture to be judged by"
         verdict = replace(verdict, why=why)
+    elif verdict.status == "none":
+        verdict = replace(verdict, why=f"{verdict.why}{_exploded([one for one in found if one.cell.step in flags])}")
     return verdict, tuple(replace(one, flags=flags.get(one.step, one.flags)) for one in steps)
+
+
+def _exploded(found: Sequence[PictureScore]) -> str:
+    """What is wrong with the pictures of checkpoints of which none is sound, in words; nothing if it is not they."""
+    own = [one for one in found if not one.cell.is_base]
+    kinds = Counter(one.fault.partition(":")[0] for one in own if one.fault)
+    told = ", ".join(kind for kind, _ in kinds.most_common())
+    return f"; exploded pictures: {kinds.total()} of {len(own)} ({told})" if kinds else ""
 
 
 def candidates(steps: Sequence[JudgedStep], found: Sequence[PictureScore]) -> tuple[Candidate, ...]:

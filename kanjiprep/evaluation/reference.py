@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from kanjiprep.dataset import workers
-from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.errors import DatasetError, InputError, os_reason
 from kanjiprep.evaluation import bands, cell_pixels, features, variants
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
@@ -24,6 +24,8 @@ from kanjiprep.progress import Progress
 
 SAMPLE: Final = 600
 """So many pictures of a dataset are measured; the 1st and 99th percentile then rest on six each."""
+LEAST: Final = 200
+"""Those of a small dataset are measured again and again, each time in another hand, until there are so many."""
 VERSION: Final = 2
 """Of what is measured and how; bands of another one are measured anew."""
 
@@ -74,6 +76,7 @@ def measure(training: Training, progress: Progress) -> Bands:
         DatasetError: If a picture cannot be read.
     """
     names = spread(training.names, SAMPLE)
+    names *= -(-LEAST // len(names))
     rows: list[Values] = []
     work = functools.partial(_measured, training.folder)
     for part in workers.in_processes(work, tuple(enumerate(names)), workers.available(), cell_pixels.AT_ONCE):
@@ -93,7 +96,10 @@ def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
 
 
 def _one(path: Path, number: int) -> Values:
-    grey = cell_pixels.load(Cell(0, path.name, 0, path), features.SIDE_PX)
+    try:
+        grey = cell_pixels.load(Cell(0, path.name, 0, path), features.SIDE_PX)
+    except InputError as error:
+        raise DatasetError(error.what, error.where, "run kanjiprep check on its folder") from error
     return features.measure(variants.vary(grey[..., 0], np.random.default_rng(number)))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from kanjiprep import metadata, receipt
-from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.errors import DatasetError
 from kanjiprep.evaluation.reference import Training
 from kanjiprep.training import pictures, run_folder
 from kanjiprep.training.configs import CAPTIONS
@@ -31,7 +32,7 @@ def of_run(run: Path, environment: Environment, dataset: Path | None, notes: lis
         return found
     names = tuple(one.file_name for one in pictures.read_captions(run / run_folder.CONFIG / CAPTIONS))
     folder = run / run_folder.PICTURES
-    lost = next((name for name in names if not (folder / name).is_file()), None)
+    lost = next((name for name in names if not os.path.isfile(folder / name)), None)
     if lost is not None or not names:
         what = f"{lost or 'the pictures'} that the run was trained on cannot be found"
         raise DatasetError(what, str(folder), f"give --dataset; it was {environment.dataset}")
@@ -47,11 +48,7 @@ def of_dataset(folder: Path) -> Training:
     names = tuple(name for name, _ in metadata.read_rows(folder / metadata.NAME))
     if not names:
         raise DatasetError("has no rows", str(folder / metadata.NAME), "run kanjiprep build")
-    try:
-        lost = next((name for name in names if not (folder / name).is_file()), None)
-    except (OSError, ValueError) as error:  # a name too long for a file, or a NUL in it
-        why = os_reason(error) if isinstance(error, OSError) else "a name that no file has"
-        raise DatasetError(why, str(folder / metadata.NAME), "run kanjiprep check on its folder") from error
+    lost = next((name for name in names if not os.path.isfile(folder / name)), None)  # also of names that no file has
     if lost is not None:
         raise DatasetError(f"{lost} is missing", str(folder), "run kanjiprep check on its folder")
     return Training(folder, names, receipt.certified_digest(folder))

@@ -20,6 +20,8 @@ from kanjiprep.training.running.run_state import RunState
 
 BEST: Final = "best"
 LAST: Final = ("last", "latest")
+_FLAGS: Final = "flags"
+"""The column of the scores with what speaks against a checkpoint."""
 _STEP: Final = re.compile(r"[0-9]{1,9}")
 _SHOWN: Final = 5
 
@@ -66,7 +68,7 @@ def choose(run: Path, state: RunState, wanted: str | None, found: Scores | None)
     step, how = _wanted(run, state, wanted, found)
     folder = _folder(run, next(one for one in state.checkpoints if one.step == step), state)
     told = phases.phases(run_source.recorded(run))
-    return Chosen(step, folder, how, (*_warnings(step, told), *_behind(state, found)))
+    return Chosen(step, folder, how, (*_warnings(step, told), *_judged(step, found), *_behind(state, found)))
 
 
 def _refuse_full(run: Path, state: RunState) -> None:
@@ -141,6 +143,13 @@ def _has_weights(run: Path, checkpoint: Checkpoint) -> bool:
 def _warnings(step: int, known: Sequence[Phase]) -> tuple[str, ...]:
     near = [one for one in known if one.start <= step and _after(step, one) <= history.NEAR_STEPS]
     return tuple(_warning(step, one) for one in near)
+
+
+def _judged(step: int, found: Scores | None) -> tuple[str, ...]:
+    """What the scores hold against the checkpoint of ``step``."""
+    flags = [one.more.get(_FLAGS, "") for one in found.rows if one.step == step] if found else []
+    told = f"{score_table.NAME} flags the checkpoint of step {step:,} for its"
+    return tuple(f"{told} {flag}; look at its pictures first" for flag in flags if flag)
 
 
 def _behind(state: RunState, found: Scores | None) -> tuple[str, ...]:

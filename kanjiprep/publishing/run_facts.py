@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kanjiprep import privacy
 from kanjiprep.errors import HubError, TrainerError, UsageError
-from kanjiprep.publishing import names, privacy
+from kanjiprep.publishing import names
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.layouts import shortened
 from kanjiprep.publishing.model_facts import Base, Sampling, Training, TrainingData

@@ -30,3 +30,8 @@ def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
     for root in sorted((one for one in roots if one.startswith("/")), key=len, reverse=True):
         text = re.sub(rf"{re.escape(root)}(?![\w.-])", IN_PLACE, text)
     return _PATH.sub(IN_PLACE, text)
+
+
+def inside(path: Path, folder: Path) -> str:
+    """``path`` as seen from ``folder``; its name alone if it lies elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
