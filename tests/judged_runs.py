@@ -38,8 +38,8 @@ PROMPTS: Final = {
     "deep-learning": "a Japanese kanji character meaning deep learning in plain font",
 }
 PHASES: Final = (
-    Phase(3_100, 3_900, "the gradient is up to 31.4 times its usual level since step 3,100"),
-    Phase(15_300, 16_900, "the gradient is up to 12.0 times its usual level since step 15,300"),
+    Phase(3_100, 3_900, "the gradient is up to 31.4 times its usual level from step 3,100 to 3,900"),
+    Phase(15_300, 16_900, "the gradient is up to 12.0 times its usual level from step 15,300 to 16,900"),
 )
 SETTINGS: Final = {
     "model.family": "sd3",
@@ -128,7 +128,7 @@ def empty(folder: Path) -> JudgedRun:
 def crashed(folder: Path) -> JudgedRun:
     """A run that ended in the middle of an explosion that was never over."""
     run = healthy(folder, checkpoints=20)
-    phase = Phase(7_700, None, "the gradient is up to 900 times its usual level since step 7,700")
+    phase = Phase(7_700, None, "the gradient is up to 900 times its usual level from step 7,700 to the end")
     return replace(
         run,
         status="crashed",
@@ -148,15 +148,14 @@ def cannot_tell(folder: Path, **changes: Any) -> JudgedRun:
     return replace(run, verdict=Verdict("cannot tell", None, why, ranked))
 
 
-def all_flagged(folder: Path) -> JudgedRun:
+def all_dropped(folder: Path) -> JudgedRun:
     """A run of which every checkpoint exploded."""
     run = healthy(folder, checkpoints=6, prompts=4)
     flags = (Flag("pictures", "7 of 8 pictures are noise"),)
     steps = tuple(replace(one, flags=flags, score=3.0) for one in run.steps)
     ranked = tuple(replace(one, flags=flags, score=3.0, smooth=3.0, is_tied=False) for one in run.verdict.ranked)
-    return replace(
-        run, steps=steps, verdict=Verdict("none", None, "all 6 checkpoints are flagged", ranked), phases=()
-    )
+    verdict = Verdict("none", None, "none of 6 checkpoints is sound", ranked)
+    return replace(run, steps=steps, verdict=verdict, phases=())
 
 
 def with_weights(run: JudgedRun) -> JudgedRun:

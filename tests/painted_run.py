@@ -1,4 +1,4 @@
-"""Run folders with painted pictures of known quality: what the trainer would have left behind, without the trainer."""
+"""Run folders with painted pictures of known quality: what a trainer would have left behind, without one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def painted(
 ) -> Path:
     """A run folder in which a run went on as ``painting`` says, with ``glyphs`` as its characters."""
     run = prepared(folder)
-    last = painting.checkpoints * painting.every_steps
+    last = max(1, painting.checkpoints * painting.every_steps)
     events = [attempt(total_steps=last), *_history(run, glyphs, painting, seed)]
     record(run, *events, *([Exit("completed", 0, "", last)] if ends else []))
     order = json.loads((run / files.ORDER).read_bytes())

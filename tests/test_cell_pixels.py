@@ -10,7 +10,8 @@ from PIL import Image
 
 from kanjiprep.errors import InputError, TrainerError
 from kanjiprep.evaluation import cell_pixels
-from kanjiprep.evaluation.cells import Box, Cell
+from kanjiprep.evaluation.cells import Cell
+from kanjiprep.training.running.picture_file import Box
 from tests.test_picture_file import claimed
 
 

@@ -229,6 +229,17 @@ def test_every_explosion_before_is_told(tmp_path: Path) -> None:
     assert len(choose(run, "170").warnings) == 2
 
 
+# What the judge says
+
+
+@pytest.mark.parametrize("wanted", [None, "8"])
+def test_what_the_scores_hold_against_a_checkpoint_is_told(mine: Path, wanted: str | None) -> None:
+    rows = (Score(4, 80.0, {"flags": ""}), Score(8, 3.0, {"flags": "pictures, weights"}))
+    told = "report/scores.csv flags the checkpoint of step 8 for its pictures, weights; look at its pictures first"
+    assert choose(mine, wanted, Scores(rows, None)).warnings == (told,)
+    assert choose(mine, "4", Scores(rows, None)).warnings == ()
+
+
 def test_what_nobody_watched_is_published_all_the_same(tmp_path: Path) -> None:
     run = prepared(tmp_path)
     record(run, attempt(), step(1))

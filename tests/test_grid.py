@@ -6,28 +6,28 @@ import numpy as np
 import pytest
 
 from kanjiprep.evaluation.judged import JudgedRun
-from kanjiprep.evaluation.strips import cells, grid, placed, sidecar
-from tests.test_strip import PLAIN, at, judged, load, scored
+from kanjiprep.evaluation.strips import contents, grid, placed, sidecar
+from tests.test_strip import LIMIT_PX, PLAIN, at, judged, load, scored
 
 GOOD = judged([scored(0, is_base=True), *map(scored, (100, 200, 300))], chosen=200, tied=(200, 300), name="good")
-UNSURE = judged(map(scored, (110, 210, 310)), status="cannot tell", tied=(110, 210), flagged=(310,), name="unsure")
-BAD = judged(map(scored, (120, 220)), status="none", flagged=(120, 220), name="bad")
+UNSURE = judged(map(scored, (110, 210, 310)), status="cannot tell", tied=(110, 210), dropped=(310,), name="unsure")
+BAD = judged(map(scored, (120, 220)), status="none", dropped=(120, 220), name="bad")
 EMPTY = judged((), status="none", name="empty")
 PICTURES_ONLY = judged(map(scored, (130, 230)), status="none", unsaved=(130, 230), name="pictures")
 
 
 def notes(*runs: JudgedRun) -> list[tuple[str, int | None, str]]:
-    return [(one.title, one.step, one.note) for one in grid.columns([cells.pictures(run) for run in runs])]
+    return [(one.title, one.step, one.note) for one in grid.columns([contents.pictures(run) for run in runs])]
 
 
 def test_each_run_shows_its_chosen_checkpoint_or_says_which_it_is() -> None:
     assert notes(GOOD, UNSURE, BAD, EMPTY, PICTURES_ONLY) == [
-        ("Base model", cells.BASE, "of good"),
+        ("Base model", contents.BASE, "without an adapter"),
         ("good", 200, "step 200, chosen"),
-        ("unsure", 210, "step 210, last sound one; cannot tell which is best"),
-        ("bad", 220, "step 220, the last; none is sound"),
+        ("unsure", 210, "step 210, the last sound one; cannot tell which is best"),
+        ("bad", 220, "step 220, the last one; none is sound"),
         ("empty", None, "no pictures"),
-        ("pictures", 230, "step 230, last sound one; none is chosen"),
+        ("pictures", 230, "step 230, the last sound one; none is chosen"),
     ]
     assert notes(UNSURE)[0][0] == "unsure"
 
@@ -88,9 +88,9 @@ def test_no_side_of_a_grid_is_too_long(runs: int, prompts: int) -> None:
     words = {f"p{number:02}": "the sea of all " * 90 for number in range(prompts)}
     pictures = [scored(step, name, is_base=not step) for name in words for step in (0, 100)]
     layout = grid.layout([judged(pictures, chosen=100, prompts=words, name="run " * 90)] * runs, PLAIN)
-    assert layout.width_px <= placed.LIMIT_PX
-    assert layout.height_px <= placed.LIMIT_PX
-    assert len(layout.cells) == min(prompts, cells.MOST_ROWS) * (min(runs, grid.MOST_RUNS) + 1)
+    assert layout.width_px <= LIMIT_PX
+    assert layout.height_px <= LIMIT_PX
+    assert len(layout.cells) == min(prompts, contents.MOST_ROWS) * (min(runs, grid.MOST_RUNS) + 1)
     said = [one.text for one in layout.words]
     left_out = {
         (100, 60): "Shown are 48 of 100 runs and 48 of 60 rows of pictures.",

@@ -58,18 +58,40 @@ def test_weights_make_the_same_network_again() -> None:
     assert (again.features == before.features).all()
 
 
-def test_what_was_set_before_a_repeatable_block_stands_after_it() -> None:
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+def settings() -> tuple[int, bool, bool]:
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def test_a_repeatable_block_draws_the_same_and_leaves_what_is_drawn_after_it_as_it_was() -> None:
     torch.manual_seed(5)
     expected = torch.rand(2).tolist()
     torch.manual_seed(5)
     with net.repeatable(1):
-        assert torch.get_num_threads() == 1
         first = torch.rand(1).item()
     with net.repeatable(1):
         assert torch.rand(1).item() == first
     assert torch.rand(2).tolist() == expected
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+@pytest.mark.parametrize("before", [(2, False, False), (1, True, False), (2, True, True)])
+def test_what_was_set_before_a_repeatable_block_stands_after_it_even_if_it_fails(
+    before: tuple[int, bool, bool],
+) -> None:
+    usual = settings()
+    try:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
+        with pytest.raises(ZeroDivisionError), net.repeatable(1):
+            assert settings() == (1, True, False)
+            raise ZeroDivisionError
+        assert settings() == before
+    finally:
+        torch.set_num_threads(usual[0])
+        torch.use_deterministic_algorithms(usual[1], warn_only=usual[2])
 
 
 def test_building_a_network_from_weights_draws_no_random_numbers() -> None:

@@ -79,10 +79,10 @@ def test_a_cache_that_is_not_there_knows_nothing(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrainerError, match="norms.json: cannot be written: (not a directory|file exists); free"):
+    with pytest.raises(TrainerError, match="norms.json: cannot be written: (not a directory|file exists); give"):
         norm_cache.write(tmp_path / "file" / "norms.json", ENTRIES)
     (tmp_path / "norms.json").mkdir()
-    with pytest.raises(TrainerError, match="cannot be written: is a directory"):
+    with pytest.raises(TrainerError, match="norms.json: cannot be written: is a directory; free some space"):
         norm_cache.write(tmp_path / "norms.json", ENTRIES)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "norms.json"]
 

@@ -9,9 +9,10 @@ from PIL import Image
 
 from kanjiprep.errors import InputError, TrainerError, UsageError
 from kanjiprep.evaluation import pictures
-from kanjiprep.evaluation.cells import Box, Cell
+from kanjiprep.evaluation.cells import Cell
 from kanjiprep.training.running import run_source
 from kanjiprep.training.running.events import Event, Validation
+from kanjiprep.training.running.picture_file import Box
 from tests.run_folders import paint, prepared, stitched, trained
 from tests.test_attempts import record
 from tests.test_events import attempt, step
@@ -186,6 +187,15 @@ def test_what_cannot_be_read_is_left_out_and_told(mine: Path, how: str, says: st
     assert note.endswith(", and is left out")
 
 
+def test_of_many_that_cannot_be_read_the_first_are_told(mine: Path) -> None:
+    bad, good = [paint(mine, number, "a") for number in range(1, 7)], paint(mine, 8, "a")
+    for one in bad:
+        (mine / one.path).unlink()
+    _, notes = of_run(mine, *bad, good)
+    assert len(notes) == 4
+    assert notes[-1] == "3 more pictures cannot be read, and are left out"
+
+
 def test_if_none_can_be_read_the_first_is_told(mine: Path) -> None:
     painted = [paint(mine, number, "a") for number in (4, 8)]
     for one in painted:
@@ -288,16 +298,16 @@ def strip(tmp_path: Path) -> Path:
 
 def test_a_strip_is_split_into_its_pictures(strip: Path) -> None:
     notes: list[str] = []
-    cells = pictures.of_strip(strip, 3, 2, (0, 400, 800), ("b", "a"), notes=notes)
+    cells = pictures.of_strip(strip, 3, 2, (0, 400, 800), notes=notes)
     assert [(cell.step, cell.prompt, cell.is_base) for cell in cells] == [
-        (number, name, number == 0) for number in (0, 400, 800) for name in ("b", "a")
+        (number, name, number == 0) for number in (0, 400, 800) for name in ("row 1", "row 2")
     ]
     assert cells[1].box == (0, 64, 64, 128)
     assert pictures.load(cells[3])[9, 9].tolist() == [160, 40, 40]
     assert notes == []
 
 
-def test_steps_and_prompts_that_are_not_told_are_numbers(strip: Path) -> None:
+def test_steps_that_are_not_told_are_numbers(strip: Path) -> None:
     notes: list[str] = []
     cells = pictures.of_strip(strip, 3, 2, notes=notes)
     assert [(cell.step, cell.prompt) for cell in cells] == [
@@ -308,23 +318,16 @@ def test_steps_and_prompts_that_are_not_told_are_numbers(strip: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "rows", "steps", "prompts", "says"),
+    ("steps", "says"),
     [
-        (0, 1, None, None, "a strip of 0 columns and 1 rows; give at least one of each"),
-        (3, 0, None, None, "a strip of 3 columns and 0 rows"),
-        (3, 1, (1, 2), None, "2 steps for 3 columns; give one a column"),
-        (3, 1, (1, 3, 2), None, "the steps do not ascend"),
-        (3, 1, (1, 1, 2), None, "the steps do not ascend"),
-        (3, 1, (-1, 1, 2), None, "the steps do not ascend"),
-        (3, 2, None, ("a",), "1 prompts for 2 rows; give one a row"),
-        (3, 2, None, ("a", "a"), "2 prompts for 2 rows; give one a row, each another"),
+        ((1, 2), "2 steps for 3 columns; give one a column"),
+        ((1, 3, 2), "the steps do not ascend"),
+        ((1, 1, 2), "the steps do not ascend"),
     ],
 )
-def test_counts_that_do_not_fit_are_told(
-    strip: Path, columns: int, rows: int, steps: tuple[int, ...] | None, prompts: tuple[str, ...] | None, says: str
-) -> None:
+def test_steps_that_do_not_fit_are_told(strip: Path, steps: tuple[int, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        pictures.of_strip(strip, columns, rows, steps, prompts, notes=[])
+        pictures.of_strip(strip, 3, 1, steps, notes=[])
 
 
 def test_a_strip_that_cannot_be_read_is_told(tmp_path: Path) -> None:

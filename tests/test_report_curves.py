@@ -21,7 +21,7 @@ def test_all_curves_stand_over_one_axis_of_steps(tmp_path: Path) -> None:
     assert len(figure.shades) == 2
     assert figure.chosen_text == f"{run.verdict.step:,}"
     kinds = {mark.kind for mark in figure.panels[0].marks}
-    assert kinds == {"chosen", "tied", "flagged", "sound"}
+    assert kinds == {"chosen", "tied", "dropped", "sound"}
     assert all(curves.LEFT <= mark.x <= curves.RIGHT for mark in figure.panels[0].marks)
 
 
@@ -48,7 +48,7 @@ def test_a_single_checkpoint_has_a_band_that_can_be_seen(tmp_path: Path) -> None
     assert len(figure.panels[0].marks) == 1
 
 
-def test_flagged_checkpoints_part_the_band(tmp_path: Path) -> None:
+def test_dropped_checkpoints_part_the_band(tmp_path: Path) -> None:
     run = judged_runs.healthy(tmp_path / "x", prompts=1)
     figure = curves.figure(run, 24_000)
     assert figure is not None
@@ -59,7 +59,7 @@ def test_an_explosion_that_is_not_over_lasts_to_the_end(tmp_path: Path) -> None:
     run = judged_runs.crashed(tmp_path / "x")
     figure = curves.figure(run, curves.last_step([run]))
     assert figure is not None
-    assert "to the end" in figure.shades[1].text
+    assert figure.shades[1].text == run.phases[1].text
     assert figure.shades[1].x + figure.shades[1].width > curves.RIGHT - 1
 
 

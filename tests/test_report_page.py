@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from kanjiprep.errors import InputError
+from kanjiprep.evaluation.compare import Comparison
 from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.report import thumbs
 from kanjiprep.evaluation.report.page import page
-from kanjiprep.evaluation.report.told import Comparison
 from kanjiprep.progress import silent
 from tests import judged_runs
 from tests.judged_runs import EVERY
@@ -58,14 +58,17 @@ def made(runs: Sequence[JudgedRun], comparison: Comparison | None = None) -> tup
     return data.decode(), tree
 
 
-def test_the_verdict_is_first_with_how_sure_it_is_and_what_to_type(tmp_path: Path) -> None:
-    run = judged_runs.healthy(tmp_path / "kanji")
+def test_the_verdict_is_first_with_how_sure_it_is_and_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = judged_runs.healthy(tmp_path / "runs" / "kanji")
     _, tree = made([run])
     start = tree.text.index("Step 10,000")
     assert start < tree.text.index("The learning rate of 1.05e-3 is more than")
     assert "95 % interval 74.2 to 80.2" in tree.text
     assert "may be as good: 10,400" in tree.text
-    assert "kanjiprep publish runs/kanji REPO --checkpoint 10000" in tree.text
+    assert "kanjiprep publish kanji REPO_ID --checkpoint 10000" in tree.text
     assert "about 18 h 17 min, $23.58 (58%)" in tree.text
 
 
@@ -75,9 +78,11 @@ def test_every_picture_is_there_with_its_step_score_and_kind(tmp_path: Path) -> 
     buttons = [one for tag, one in tree.tags if tag == "button" and one.get("data-more")]
     assert len(buttons) == len(run.pictures)
     assert all(str(one["data-large"]).startswith("data:image/webp;base64,") for one in buttons)
-    flagged = [one for one in buttons if "flagged" in str(one["data-alt"])]
-    assert flagged
-    assert all("pictures exploded" in str(one["title"]) or "explosion" in str(one["title"]) for one in flagged)
+    titles = {str(one["data-alt"]).rsplit(", ", 1)[1]: one.get("title", "") for one in buttons}
+    assert titles["dropped"] == "checkpoint dropped: inside an explosion, or just behind one"
+    assert str(titles["exploded"]).startswith("checkpoint dropped: 4 of 4 pictures exploded; ")
+    assert str(titles["exploded"]).endswith("picture exploded: noise instead of ink on paper")
+    assert [titles[kind] for kind in ("chosen", "sound", "base model")] == ["", "", ""]
     assert "picture 2 of 2" in tree.text
     alts = [str(one["alt"]) for tag, one in tree.tags if tag == "img" and one.get("src")]
     assert all(re.fullmatch(r"(step [\d,]+|base model), .+, score [\d.]+, [a-z ]+", alt) for alt in alts)
@@ -88,15 +93,32 @@ def test_runs_stand_side_by_side_with_what_differs(tmp_path: Path) -> None:
     slower = {**first.settings, "optimizer.learning_rate": "0.0001"}
     second = replace(judged_runs.healthy(tmp_path / "second", checkpoints=6, prompts=2), settings=slower)
     third = judged_runs.crashed(tmp_path / "third")
-    _, tree = made([first, second, third], Comparison("second", "it learns more evenly"))
+    _, tree = made(
+        [first, second, third], Comparison("chosen", "second", second.verdict.step, "it learns more evenly", ())
+    )
     assert f"The best run is second, step {second.verdict.step:,}" in tree.text
     assert "It learns more evenly." in tree.text
     differ = tree.text[tree.text.index("Settings that differ") : tree.text.index("Settings that are the same")]
     assert "optimizer.learning_rate 0.00105 0.0001 0.00105" in differ
     assert "lora.rank" not in differ
     assert "the loss is not a number at step 8,012" in tree.text
-    _, tree = made([first, second], Comparison(None, "the intervals overlap"))
+    _, tree = made([first, second], Comparison("cannot tell", None, None, "the intervals overlap", ()))
     assert "Cannot tell which run is best" in tree.text
+    _, tree = made([first, third], Comparison("none", None, None, "no run has a chosen checkpoint", ()))
+    assert "No run has a checkpoint to choose" in tree.text
+
+
+@pytest.mark.parametrize(
+    ("place", "typed"), [("runs/a", "a"), ("more/my a", "'more/my a'"), (".", "."), ("../secret/a", "RUN")]
+)
+def test_what_to_type_fits_where_the_run_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, typed: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    _, tree = made([judged_runs.one_checkpoint((tmp_path / "here" / place).resolve())])
+    assert f"kanjiprep publish {typed} REPO_ID --checkpoint {EVERY}" in tree.text
+    assert "secret" not in tree.text
 
 
 def test_what_cannot_be_told_is_not_told(tmp_path: Path) -> None:
@@ -109,7 +131,7 @@ def test_what_cannot_be_told_is_not_told(tmp_path: Path) -> None:
     assert "kanjiprep publish" not in tree.text
 
 
-@pytest.mark.parametrize("make", [judged_runs.all_flagged, judged_runs.empty])
+@pytest.mark.parametrize("make", [judged_runs.all_dropped, judged_runs.empty])
 def test_nothing_to_choose_is_said_with_its_reason(tmp_path: Path, make: type) -> None:
     run = make(tmp_path / "x")
     _, tree = made([run])
@@ -129,10 +151,6 @@ def test_a_single_wide_picture_is_shown(tmp_path: Path) -> None:
     _, tree = made([judged_runs.one_checkpoint(tmp_path / "x")])
     assert f"Step {EVERY}" in tree.text
     assert "It is the only checkpoint." in tree.text
-
-
-def test_no_runs_make_a_page_too() -> None:
-    assert made([])[1].tags
 
 
 def test_the_table_has_what_else_is_known(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from kanjiprep.dataset.raster import Style
 from kanjiprep.errors import DatasetError, InputError
 from kanjiprep.evaluation import features
 from kanjiprep.evaluation.judging import Ways
-from kanjiprep.evaluation.proof import material, measures, painted, selfcheck
+from kanjiprep.evaluation.proof import material, painted, selfcheck
 from kanjiprep.evaluation.proof.corruptions import KINDS, SEVERITIES
 from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, REDRAWN_PICTURES, SOUND, Measured
 from kanjiprep.evaluation.proof.selfcheck import Figures, SelfCheck
@@ -325,21 +325,6 @@ def test_the_table_has_a_row_for_every_kind_and_fits_a_terminal(found: SelfCheck
     told = list(selfcheck.lines(found))
     assert [line.split()[0] for line in told[4 : 4 + len(KINDS)]] == list(KINDS)
     assert max(map(len, told[3:-1])) <= 80
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "rank"),
-    [
-        ([1, 2, 3], [10, 20, 90], 1.0),
-        ([1, 2, 3], [9, 5, 1], -1.0),
-        ([1, 1, 2, 2], [1, 2, 3, 4], 0.8944),
-        ([1, 2, 3, 4], [2, 1, 4, 3], 0.6),
-        ([1, 1, 1], [1, 2, 3], 0.0),
-        ([], [], 0.0),
-    ],
-)
-def test_rank_correlation_is_spearmans(one: list[float], other: list[float], rank: float) -> None:
-    assert measures.rank_correlation(np.array(one), np.array(other)) == pytest.approx(rank, abs=1e-4)
 
 
 def test_the_command_prints_the_table_and_fails_with_the_dataset(

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from kanjiprep.errors import InputError
 from kanjiprep.evaluation import strip_cells
-from kanjiprep.evaluation.cells import Box
+from kanjiprep.training.running.picture_file import Box
 
 SIDE = 96
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kanjiprep.evaluation.judge import measures
+from kanjiprep.evaluation import measures
 
 TRUTH = np.array([[True, False, False], [True, True, False], [False, True, False]])
 
@@ -35,6 +35,21 @@ def test_auc_is_the_chance_of_the_right_order() -> None:
     assert measures.auc(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1
     assert measures.auc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx(2.5 / 4)
     assert measures.auc(np.array([]), np.array([1.0])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "rank"),
+    [
+        ([1, 2, 3], [10, 20, 90], 1.0),
+        ([1, 2, 3], [9, 5, 1], -1.0),
+        ([1, 1, 2, 2], [1, 2, 3, 4], 0.8944),
+        ([1, 2, 3, 4], [2, 1, 4, 3], 0.6),
+        ([1, 1, 1], [1, 2, 3], 0.0),
+        ([], [], 0.0),
+    ],
+)
+def test_rank_correlation_is_spearmans(one: list[float], other: list[float], rank: float) -> None:
+    assert measures.rank_correlation(np.array(one), np.array(other)) == pytest.approx(rank, abs=1e-4)
 
 
 def test_a_logistic_curve_finds_slope_and_middle_of_the_one_that_was_drawn_from() -> None:
