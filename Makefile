@@ -1,5 +1,7 @@
 # The few commands that everyone needs. `sh setup.sh dev` comes first.
 BIN := .venv/bin
+# Tests run in several processes already.
+export OPENBLAS_NUM_THREADS = 1
 
 .PHONY: help dataset test test-fast test-trainer lint format docs golden presets bench
 

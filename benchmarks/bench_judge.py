@@ -40,11 +40,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kanjiprep.dataset import kanjivg, sources, workers
-from kanjiprep.evaluation import bands, features, score, training_pictures
+from kanjiprep.evaluation import bands, features, measures, score, training_pictures
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.features import Values
-from kanjiprep.evaluation.proof import material, measures, painted, selfcheck
+from kanjiprep.evaluation.proof import material, painted, selfcheck
 from kanjiprep.evaluation.proof.corruptions import SEVERITIES
 from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, SOUND, Measured
 from kanjiprep.evaluation.proof.selfcheck import Figures, KindFigures

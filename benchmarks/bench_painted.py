@@ -38,7 +38,7 @@ def main() -> None:
     bands = reference.measure(training_pictures.of_dataset(options.dataset), silent)
     found = sources.find(sources.KANJIVG, None, os.environ, sources.cache_folder(), silent)
     glyphs = kanjivg.parse(sources.read_kanjivg(found))
-    invented = [inventions.glyph_of(one) for one in inventions.invent(glyphs, CHARACTERS, 5)]
+    invented = inventions.invent(glyphs, CHARACTERS, 5)
     truth = painted_runs.truths(invented, bands)
     work = functools.partial(_painted, invented, bands, truth)
     seeds = range(FIRST_SEED, FIRST_SEED + options.runs)

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from kanjiprep.dataset import drawing, kanjivg, sources
 from kanjiprep.dataset.kanjivg import GlyphStrokes, KanjiVG
 from kanjiprep.dataset.raster import Canvas, Style
-from kanjiprep.evaluation import variants
-from kanjiprep.evaluation.judge import glyphs, measures, net, parts, see, store, train, variety
+from kanjiprep.evaluation import measures, variants
+from kanjiprep.evaluation.judge import glyphs, net, parts, see, store, train, variety
 from kanjiprep.evaluation.judge.store import Judge
 from kanjiprep.evaluation.proof import corruptions, inventions
 from kanjiprep.progress import silent
@@ -108,7 +108,7 @@ def figures(answers: Answers, drawings: Sequence[GlyphStrokes], judge: Judge) ->
     }
 
 
-def asked_for(judge: Judge, invented: Sequence[inventions.Invention], seed: int) -> tuple[float, float]:
+def asked_for(judge: Judge, invented: Sequence[GlyphStrokes], seed: int) -> tuple[float, float]:
     """Recall of the halves through prompts: on their own pictures, and on those of the next one that has neither.
 
     Every component has a word of its own here, so that all count, not only those with a meaning.
@@ -116,14 +116,15 @@ def asked_for(judge: Judge, invented: Sequence[inventions.Invention], seed: int)
     words = {f"c{index}": name for index, name in enumerate(judge.components)}
     word_of = {name: word for word, name in words.items()}
     asking = replace(judge, phrases=words)
-    painted = pictures_of([inventions.glyph_of(one) for one in invented], seed)
-    prompts = [" ".join(word_of.get(half, "") for half in one.elements) for one in invented]
+    painted = pictures_of(invented, seed)
+    halves = [[child.element for child in one.tree.children] for one in invented]
+    prompts = [" ".join(word_of.get(half, "") for half in both) for both in halves]
     own = see.component_recall(see.see(zip(painted, prompts, strict=True), asking))
     trees = [parts.of_tree(one.tree) for one in invented]
     others = [
         (painted[(index + 1) % len(painted)], prompt)
         for index, prompt in enumerate(prompts)
-        if trees[(index + 1) % len(trees)].isdisjoint(invented[index].elements)
+        if trees[(index + 1) % len(trees)].isdisjoint(halves[index])
     ]
     return own or 0.0, see.component_recall(see.see(others, asking)) or 0.0
 
@@ -157,7 +158,7 @@ def measure(judge: Judge, glyph_of: Mapping[int, GlyphStrokes], count: int, seed
     held_out = [one for one, number in zip(drawings, part, strict=True) if number == 0]
     copied = [drawings[index] for index in rng.choice(np.flatnonzero(learnt), count, replace=False)]
     invented = inventions.invent(glyph_of, count, seed, [one.codepoint for one in held_out])
-    sets = {"held_out": held_out, "invented": [inventions.glyph_of(one) for one in invented], "copies": copied}
+    sets = {"held_out": held_out, "invented": invented, "copies": copied}
     painted = {name: inks_of(some, seed) for name, some in sets.items()}
     bends = {name: bent_of(some, seed) for name, some in sets.items()}
     found: dict[str, object] = {"counts": {name: len(some) for name, some in sets.items()}}

@@ -39,12 +39,12 @@
         }
       }
       if (points.length) said.push(told.points[nearest(points, at)][1]);
-      if (told.phases.some(([start, end]) => start <= at && at <= end)) said.push("the gradient exploded here");
+      if (told.phases.some(([start, end]) => start <= at && at <= end)) said.push("within an explosion");
       readout.textContent = `Step ${shown.toLocaleString("en-US")}: ${said.join(" · ")}`;
     };
     const follow = (event) => {
       const frame = chart.getBoundingClientRect();
-      const x = (event.clientX - frame.left) * 960 / frame.width;
+      const x = (event.clientX - frame.left) * chart.viewBox.baseVal.width / frame.width;
       if (x >= told.left - 6 && x <= told.right + 6) show((x - told.left) / (told.right - told.left) * told.last);
     };
     chart.addEventListener("pointermove", follow);

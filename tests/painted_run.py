@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
+from kanjiprep import metadata
 from kanjiprep.dataset.kanjivg import GlyphStrokes
 from kanjiprep.evaluation.proof import corruptions
 from kanjiprep.training.running import files
 from kanjiprep.training.running.attempts import WEIGHTS
 from kanjiprep.training.running.events import Checkpoint, Event, Exit, Step, Validation
+from kanjiprep.training.running.record import Record
 from tests.run_folders import prepared
-from tests.test_attempts import record
-from tests.test_events import attempt
+from tests.sources import Group
+from tests.test_corruptions import KANJI, glyph
+from tests.test_events import attempt, moment
 
 STRIP_PX: Final = 47
 """Height of the black strip that SimpleTuner adds below."""
+_WATER: Final = (
+    "M54,12C55,35,53,70,50,92C48,98,44,94,40,90",
+    "M15,38C25,37,35,35,40,36C36,55,25,72,12,82",
+    "M88,28C78,38,68,46,60,50",
+    "M57,48C66,64,80,78,96,86",
+)
+_FIRE: Final = (
+    "M28,38C32,46,33,52,30,60",
+    "M80,32C76,42,70,50,64,56",
+    "M54,14C55,40,46,72,14,94",
+    "M54,50C62,68,78,84,98,92",
+)
+GLYPHS: Final = (KANJI, glyph("水", Group("水", _WATER)), glyph("火", Group("火", _FIRE)))
+"""Bent as a hand bends them: level strokes alone are much like a grid to the judge."""
+TRAINING: Final = 12
+"""So many pictures a small run was trained on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,44 @@ class Painting:
     def severity(self, number: int) -> float:
         """Of the damage at checkpoint ``number``, from 1."""
         return max(0.0, 1 - (number - 1) / max(1, self.best - 1))
+
+
+SMALL: Final = Painting(checkpoints=8, every_steps=10, prompts=("a", "b", "c"), best=5, exploded=(3,), size_px=128)
+"""Judged in a third of a second; its explosion is too short for the guard to see."""
+
+
+def small(folder: Path, painting: Painting = SMALL, **more: Any) -> Path:
+    """A run folder as by ``painted``, in ``folder``, which is the dataset that it was trained on."""
+    names = [f"{number}.png" for number in range(TRAINING)]
+    for number, name in enumerate(names):
+        drawn = corruptions.draw_sound(GLYPHS[number % len(GLYPHS)], np.random.default_rng(number), 128)
+        Image.fromarray(drawn).convert("L").save(folder / name)
+    (folder / metadata.NAME).write_bytes(metadata.to_csv((name, "a kanji") for name in names))
+    return painted(folder, GLYPHS, painting, **more)
+
+
+def copied(run: Path, folder: Path, name: str = "mine") -> Path:
+    """``run`` once more, as ``runs/NAME`` in ``folder``; its training pictures stay where they are."""
+    return Path(shutil.copytree(run, folder / "runs" / name, symlinks=True))
+
+
+def forget(run: Path, *words: str) -> None:
+    """Take the lines of the record away that have all of ``words``."""
+    lines = (run / files.EVENTS).read_text("utf-8").splitlines(keepends=True)
+    (run / files.EVENTS).write_text("".join(one for one in lines if not all(word in one for word in words)), "utf-8")
+
+
+def picture_of(run: Path, step: int, prompt: str = "a", side_px: int = 128) -> Path:
+    """The file of a validation picture of ``run``."""
+    return run / f"output/validation_images/step_{step}_{prompt}_0_{side_px}x{side_px}.png"
+
+
+def record(run: Path, *found: Event) -> None:
+    """Put any number of events on record, two seconds apart."""
+    seconds = itertools.count(0, 2)
+    written = Record(run, lambda: moment(float(next(seconds))))
+    for event in found:
+        written.add(event)
 
 
 def painted(

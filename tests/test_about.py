@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
+from kanjiprep.errors import TrainerError
 from kanjiprep.evaluation import about
 from kanjiprep.evaluation.judged import Cost, WeightPoint
 from kanjiprep.training import presets
@@ -41,6 +43,13 @@ def test_prompts_whose_files_are_elsewhere_are_not_known_without_their_style(run
     assert about.plain_prompts(run) == {}
 
 
+def test_a_spec_that_cannot_be_read_is_told(run: Path) -> None:
+    (run / "run.toml").write_text("title = ")
+    for read in (about.settings, about.plain_prompts):
+        with pytest.raises(TrainerError, match=r"run\.toml: is not TOML"):
+            read(run)
+
+
 def test_the_dataset_is_told_in_short(run: Path) -> None:
     write_environment(run, hub_dataset="me/kanji", hub_revision="0123abc")
     found = about.dataset(run, run_source.environment(run))
@@ -68,6 +77,9 @@ def test_every_number_says_where_it_is_from() -> None:
     more = {fact.what: fact.how for fact in about.facts(None, Cost(1, 2, "Lambda", None), (point,))}
     assert more["dollars"] == "computed: hours by the price of the machine (Lambda)"
     assert more["norms of the weights"] == "computed from 24 modules of each adapter"
+    lost = WeightPoint(2, math.nan, math.nan, math.nan, "", 0, "its adapter cannot be judged")
+    (told_,) = (one.how for one in about.facts(None, FREE, (lost, point)) if one.what == "norms of the weights")
+    assert told_ == "computed from 24 modules of each adapter"
     assert "bands of the training pictures" in more["score, style, shape"]
 
 
@@ -78,6 +90,11 @@ def test_a_dataset_of_ours_is_told_with_its_style(run: Path, tmp_path: Path, req
 
     assert callable(request_of)
     build.build(request_of("built"), Place({}, tmp_path / "cache"), silent)
-    write_environment(run, dataset=str(tmp_path / "built"))
-    assert about.dataset(run, run_source.environment(run)).style == "64 px, strokes 3 of 109 wide, 0 px margin"
-    assert json.loads((tmp_path / "built" / "build.json").read_text("utf-8"))["style"]["size_px"] == 64
+    digest = json.loads((tmp_path / "built" / "build.json").read_text("utf-8"))["digest"]
+    for known, style in (
+        (digest, "64 px, strokes 3 of 109 wide, 0 px margin"),
+        ("", "64 px, strokes 3 of 109 wide, 0 px margin"),
+        ("ab" * 32, ""),  # built anew since, or another one at the same place
+    ):
+        write_environment(run, dataset=str(tmp_path / "built"), digest=known)
+        assert about.dataset(run, run_source.environment(run)).style == style

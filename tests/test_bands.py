@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from kanjiprep.evaluation import bands, features
+from kanjiprep.evaluation import bands, features, score
 from kanjiprep.evaluation.bands import MOST_HALF_BANDS, Bands
 from kanjiprep.evaluation.features import Values
+from kanjiprep.evaluation.proof import corruptions
+from tests.test_corruptions import KANJI, OTHERS
 
 COUNT = len(features.NAMES)
+GLYPHS = [KANJI, *OTHERS]
 
 
 def sound(rows: int = 400, seed: int = 0) -> Values:
@@ -84,6 +88,18 @@ def test_pictures_that_are_all_alike_still_give_bands(rows: int) -> None:
     assert bands.distance(BANDS.middle, flat) < bands.distance(BANDS.middle + 1, flat)
 
 
+def test_pictures_that_are_all_but_alike_do_not_make_all_others_infinitely_far() -> None:
+    close = bands.of(BANDS.middle + 1e-9 * sound(50), "")
+    assert close.usual == 1
+    assert bands.distance(BANDS.middle + 1, close) < 100
+
+
+def test_two_pictures_give_bands_that_both_are_in() -> None:
+    pair = sound(2)
+    assert not np.all(bands.outside(pair, bands.of(pair, ""))[:, features.STYLE].any(axis=0))
+    assert bands.distance(pair, bands.of(pair, "")).tolist() == pytest.approx([1, 1])
+
+
 def test_many_pictures_at_once_are_what_each_is_alone() -> None:
     values = sound(5, seed=3)
     assert bands.distance(values, BANDS).tolist() == pytest.approx([float(bands.distance(v, BANDS)) for v in values])
@@ -101,3 +117,43 @@ def test_bands_are_values() -> None:
     assert isinstance(BANDS, Bands)
     assert BANDS.pictures == 400
     assert BANDS.digest == "digest"
+
+
+# Pictures
+
+
+def measured(kind: str, severity: float, seeds: range) -> Values:
+    return np.array([features.measure(_picture(kind, severity, seed)) for seed in seeds])
+
+
+def _picture(kind: str, severity: float, seed: int) -> NDArray[np.uint8]:
+    glyph = GLYPHS[seed % len(GLYPHS)]
+    others = [one for one in GLYPHS if one is not glyph]
+    random = np.random.default_rng(seed)
+    if kind == "sound":
+        return corruptions.draw_sound(glyph, random, features.SIDE_PX)
+    return corruptions.draw(kind, severity, glyph, others, random, features.SIDE_PX)
+
+
+@pytest.fixture(scope="module")
+def painted() -> Bands:
+    """Of sound pictures."""
+    return bands.of(measured("sound", 0, range(48)), "")
+
+
+def test_other_sound_pictures_of_the_same_characters_are_within(painted: Bands) -> None:
+    others = measured("sound", 0, range(100, 124))
+    assert (bands.style(others, painted) < score.EXPLODED).all()
+    assert np.median(bands.distance(others, painted)) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in corruptions.KINDS.items() if kind.style and kind.named])
+def test_exploded_pictures_are_far_outside(painted: Bands, kind: str) -> None:
+    assert (bands.style(measured(kind, 0.5, range(4)), painted) > score.EXPLODED).all()
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in corruptions.KINDS.items() if not kind.style and kind.named])
+def test_characters_that_fall_apart_are_further_away_and_still_ink_on_paper(painted: Bands, kind: str) -> None:
+    harmed = measured(kind, 1.0, range(8))
+    assert np.median(bands.distance(harmed, painted)) > 1.3
+    assert np.median(bands.style(harmed, painted)) < score.EXPLODED

@@ -167,8 +167,8 @@ def test_intervals_hold_when_a_picture_stays_alike_from_checkpoint_to_checkpoint
     ("candidates", "why"),
     [
         ([], "there is no checkpoint"),
-        (exploded(run([50.0, 60.0]), 0, 1), "none of 2 checkpoints is sound and has scores: 2 are flagged"),
-        ([Candidate(400, {})], "none of 1 checkpoint is sound and has scores: 0 are flagged"),
+        (exploded(run([50.0, 60.0]), 0, 1), "none of 2 checkpoints is sound and has scores: 2 were dropped"),
+        ([Candidate(400, {})], "the only checkpoint has no scores"),
     ],
 )
 def test_without_a_sound_checkpoint_there_is_none(candidates: list[Candidate], why: str) -> None:

@@ -12,9 +12,8 @@ from kanjiprep.evaluation import reference, trained
 from kanjiprep.evaluation.judge import net, store, train
 from kanjiprep.evaluation.reference import Training
 from kanjiprep.progress import silent
-from tests import judges
+from tests import judges, painted_run
 from tests.conftest import Run
-from tests.test_scoring import dataset, paint
 
 TOKEN = "hf_" + "x" * 34
 
@@ -30,7 +29,7 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    return paint(tmp_path)
+    return painted_run.small(tmp_path)
 
 
 def test_score_prints_a_table_and_what_to_do_next(run: Run, mine: Path) -> None:
@@ -96,7 +95,7 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_told(run: Run, mine: Path
 
 
 def test_a_dataset_of_photographs_cannot_be_checked(run: Run, mine: Path, tmp_path: Path) -> None:
-    code, _, err = run("score", "--selfcheck", "--dataset", dataset(tmp_path))
+    code, _, err = run("score", "--selfcheck", "--dataset", tmp_path)
     assert code == 4
     assert err.splitlines()[-1].startswith("error: ")
 

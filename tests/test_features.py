@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,6 +36,12 @@ def test_every_statistic_has_a_name_a_range_a_source_and_a_word_for_what_is_odd(
     assert sum(~features.STYLE) == ink.SHAPES
     kinds = [one.kind for one in features.STATISTICS]
     assert kinds == sorted(kinds, key=("style", "shape").index)
+
+
+def test_what_is_not_ours_says_whose_it_is_and_of_when() -> None:
+    others = [one.source for one in features.STATISTICS if one.source != "ours"]
+    assert len(others) == 2
+    assert all(re.search(r"\((19|20)\d\d\)", source) for source in others)
 
 
 def test_black_on_white_is_plain() -> None:
@@ -83,9 +92,81 @@ def test_a_simple_character_is_no_empty_sheet() -> None:
     assert measured(np.asarray(picture))["contrast"] > 0.8
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 255), st.sampled_from([1, 4, 16, 64, 256]))
-def test_any_picture_gives_numbers(seed: int, top: int, cell: int) -> None:
-    small = np.random.default_rng(seed).integers(0, top + 1, (256 // cell, 256 // cell, 3), dtype=np.uint8)
-    picture = small.repeat(cell, 0).repeat(cell, 1)
-    assert np.isfinite(features.measure(picture)).all()
+def limits(told: str) -> tuple[float, float]:
+    """What the documented range of a statistic allows."""
+    if told.startswith("log(1 + "):
+        return 0, math.log1p(256 * 256)
+    if told.startswith("px, "):
+        return 0, 256
+    found = re.match(r"(-?[\d.]+)(?: \w+)? (?:to ([\d.]+)\b|up\b)", told)
+    assert found is not None, told
+    return float(found[1]), float(found[2]) if found[2] else math.inf
+
+
+def hold(picture: Picture) -> None:
+    values = features.measure(picture)
+    assert np.isfinite(values).all()
+    for one, value in zip(features.STATISTICS, values, strict=True):
+        low, high = limits(one.range)
+        assert low - 1e-6 <= value <= high + 1e-6, (one.name, value, one.range)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 255), st.sampled_from([1, 2, 4, 16, 64, 256]), st.booleans())
+def test_any_picture_gives_numbers_in_the_documented_ranges(seed: int, top: int, cell: int, grey: bool) -> None:
+    size = (256 // cell, 256 // cell, 1 if grey else 3)
+    small = np.random.default_rng(seed).integers(0, top + 1, size, dtype=np.uint8)
+    hold(small.repeat(cell, 0).repeat(cell, 1).repeat(3 if grey else 1, 2))
+
+
+def in_halves(first: tuple[int, int, int], second: tuple[int, int, int]) -> Picture:
+    picture = np.empty((256, 256, 3), np.uint8)
+    picture[:, :128], picture[:, 128:] = first, second
+    return picture
+
+
+def in_turn(down: int, right: int) -> Picture:
+    """White on black, at every so many px."""
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[::down, ::right] = 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        in_halves((255, 255, 0), (0, 0, 255)),
+        in_halves((255, 0, 0), (0, 255, 0)),
+        in_halves((255, 0, 0), (255, 0, 0)),
+        in_halves((0, 0, 0), (255, 255, 255)),
+        in_turn(1, 2),
+        in_turn(2, 2),
+        in_turn(2, 1),
+        np.zeros((256, 256, 3), np.uint8),
+        np.full((256, 256, 3), 255, np.uint8),
+        np.full((256, 256, 3), 128, np.uint8),
+    ],
+)
+def test_the_strangest_pictures_lie_in_the_documented_ranges(picture: Picture) -> None:
+    hold(picture)
+
+
+def test_contrast_and_border_reach_the_ends_of_their_ranges() -> None:
+    assert measured(in_turn(2, 2))["contrast"] == -1
+    assert measured(in_halves((0, 0, 0), (255, 255, 255)))["border"] == pytest.approx(0.7413)
+
+
+def test_inverted_moved_or_paler_pictures_have_the_same_shape() -> None:
+    pale = (sheet() * 0.6 + 60).astype(np.uint8)
+    for picture, free in ((255 - sheet(), ()), (pale, ()), (np.roll(sheet(), (9, -14), (0, 1)), ("centre",))):
+        found = measured(picture)
+        for one in features.STATISTICS:
+            if one.kind == "shape" and one.name not in free:
+                assert found[one.name] == pytest.approx(SOUND[one.name], rel=0.03, abs=1e-6), one.name
+
+
+def test_blocks_that_are_on_no_grid_are_no_steps() -> None:
+    blocks = np.asarray(Image.fromarray(sheet()).resize((16, 16)).resize((256, 256), 0))
+    random = np.random.default_rng(0)
+    shifted = np.array([np.roll(row, random.integers(16), 0) for row in blocks])
+    assert measured(blocks)["steps"] > measured(shifted)["steps"] + 0.1

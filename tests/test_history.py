@@ -97,8 +97,30 @@ def test_curves_keep_the_highest_gradient_of_many_steps() -> None:
     assert list(found.steps) == sorted(found.steps)
 
 
+def test_curves_keep_a_gradient_that_is_not_finite_however_low_the_losses() -> None:
+    steps = [step(number, loss=0.01, gradient=0.5) for number in range(1, 5001)]
+    steps[1234] = step(1235, loss=0.01, gradient=None)
+    found = history.curves(steps)
+    assert found.gradient[found.steps.index(1235)] is None
+
+
+def test_curves_keep_the_highest_loss_where_no_gradient_is_told() -> None:
+    steps = [step(number, loss=0.01, gradient=None) for number in range(1, 5001)]
+    steps[1234] = step(1235, loss=0.9, gradient=None)
+    assert history.curves(steps).loss[history.curves(steps).steps.index(1235)] == 0.9
+
+
+def test_a_checkpoint_is_flagged_by_every_explosion_that_it_is_near() -> None:
+    found = history.flags(160, [Phase(100, 150, "first"), Phase(155, None, "second"), Phase(161, 170, "third")])
+    assert [one.text for one in found] == [
+        "10 steps after an explosion: first",
+        "within an explosion: second",
+    ]
+
+
 def test_curves_of_few_steps_are_all_of_them() -> None:
     assert history.curves(series(7)).steps == tuple(range(1, 8))
+    assert history.curves(series(1)).steps == (1,)
     assert history.curves([]).steps == ()
 
 

@@ -83,7 +83,7 @@ def test_every_picture_is_there_with_its_step_score_and_kind(tmp_path: Path) -> 
     assert str(titles["exploded"]).startswith("checkpoint dropped: 4 of 4 pictures exploded; ")
     assert str(titles["exploded"]).endswith("picture exploded: noise instead of ink on paper")
     assert [titles[kind] for kind in ("chosen", "sound", "base model")] == ["", "", ""]
-    assert "picture 2 of 2" in tree.text
+    assert "mountains picture 2" in tree.text
     alts = [str(one["alt"]) for tag, one in tree.tags if tag == "img" and one.get("src")]
     assert all(re.fullmatch(r"(step [\d,]+|base model), .+, score [\d.]+, [a-z ]+", alt) for alt in alts)
 

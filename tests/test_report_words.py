@@ -54,6 +54,9 @@ def test_sentences_have_one_end() -> None:
     assert words.sentence("it ended ") == "It ended."
     assert words.sentence("why?") == "Why?"
     assert words.sentence("") == ""
+    assert words.sentence("it's so: a.b") == "It's so: a.b."
+    for name in ("sd35-large-lora", "output/a.png", "a.png", "run_2"):
+        assert words.sentence(f"{name} is gone") == f"{name} is gone."
 
 
 def test_japanese_is_marked_and_all_is_escaped() -> None:

@@ -66,6 +66,13 @@ def test_beyond_doubt_is_a_fault_even_if_all_have_it() -> None:
     assert all(one.fault.startswith("no ink on paper: ") for one in judged(*[sheet(0.6)] * 6))
 
 
+def test_how_good_the_better_quarter_of_a_run_is_says_what_is_usual() -> None:
+    found = judged(*[sheet(0.3)] * 3, sheet(0.44), sheet(0.46))
+    assert [bool(one.fault) for one in found] == [False, False, False, False, True]
+    found = judged(MIDDLE, MIDDLE, *[sheet(0.3)] * 3)
+    assert [bool(one.fault) for one in found] == [False, False, True, True, True]
+
+
 def test_the_base_models_pictures_do_not_say_what_is_usual_in_a_run() -> None:
     base = [Cell(0, "a", 0, Path("a.png"), None, is_base=True)] * 3
     found = score.judge([*base, *cells(2)], np.array([*[sheet(0.4)] * 3, MIDDLE, MIDDLE]), BANDS)
@@ -86,6 +93,18 @@ def test_a_checkpoint_is_dropped_when_half_of_its_pictures_have_exploded() -> No
     assert flag.text.startswith("2 of 4 pictures have exploded; prompt3 is unlike the run's other pictures")
     assert score.flags(half[:3]) == ()
     assert score.flags(()) == ()
+
+
+def test_flags_are_told_in_correct_words() -> None:
+    found = judged(*[MIDDLE] * 3, sheet(0.3))
+    (only,), (half,) = score.flags(found[3:]), score.flags(found[2:])
+    assert only.text.startswith("1 of 1 picture has exploded; prompt3 is ")
+    assert half.text.startswith("1 of 2 pictures has exploded; prompt3 is ")
+
+
+def test_the_worst_picture_of_a_checkpoint_is_named() -> None:
+    (flag,) = score.flags(judged(MIDDLE, MIDDLE, sheet(0.7), sheet(0.4)))
+    assert "; prompt2 is no ink on paper: " in flag.text
 
 
 def test_means_are_of_what_is_there() -> None:

@@ -1,311 +1,366 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from kanjiprep.errors import DatasetError, InputError, KanjiprepError, TrainerError, UsageError
-from kanjiprep.evaluation import reference, reporting, score_table, score_text, scoring
+from kanjiprep.errors import InputError, KanjiprepError, TrainerError, UsageError
+from kanjiprep.evaluation import reference, score_table, scoring
+from kanjiprep.evaluation.choose import Verdict
+from kanjiprep.evaluation.judged import WeightPoint
 from kanjiprep.evaluation.judging import Ways
-from kanjiprep.evaluation.proof.corruptions import draw_sound
 from kanjiprep.evaluation.scoring import Scored, Source
 from kanjiprep.progress import silent
 from kanjiprep.publishing import choice
 from kanjiprep.training.running import files, run_source
-from kanjiprep.training.running.events import Exit
 from tests import painted_run
-from tests.painted_run import Painting
-from tests.test_corruptions import CROSS, KANJI, LADDER, OTHERS, glyph
+from tests.painted_run import SMALL, forget, picture_of, small
 
-GLYPHS = [KANJI, *OTHERS]
-PAINTING = Painting(checkpoints=8, every_steps=10, prompts=("a", "b", "c"), best=5, exploded=(3,), size_px=128)
-assert glyph("十", CROSS) in OTHERS
-assert glyph("目", LADDER) in OTHERS
-
-
-def paint(folder: Path, painting: Painting = PAINTING, **more: Any) -> Path:
-    """A painted run with its twelve training pictures beside it."""
-    for number in range(12):
-        picture = draw_sound(GLYPHS[number % 4], np.random.default_rng(number), 128)
-        Image.fromarray(picture).convert("L").save(folder / f"{number}.png")
-    return painted_run.painted(folder, GLYPHS, painting, **more)
+STEPS = tuple(range(10, 90, 10))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "LEAST", 12)
+        patch.setattr(reference, "LEAST", painted_run.TRAINING)
         yield
 
 
 @pytest.fixture(scope="module")
-def _painted(tmp_path_factory: pytest.TempPathFactory, _few: None) -> Path:
-    return paint(tmp_path_factory.mktemp("painted"))
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
+    folder = tmp_path_factory.mktemp("ways")
+    return Ways(None, "off", False, folder / "cache", folder / "judges")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small(tmp_path_factory.mktemp("painted"))
+
+
+@pytest.fixture(scope="module")
+def done(original: Path, tmp_path_factory: pytest.TempPathFactory, ways: Ways, _few: None) -> Scored:
+    """A run that was scored; it is only read."""
+    return scored(painted_run.copied(original, tmp_path_factory.mktemp("scored")), ways)
 
 
 @pytest.fixture
-def mine(_painted: Path, tmp_path: Path) -> Path:
-    shutil.copytree(_painted.parents[1], tmp_path, symlinks=True, dirs_exist_ok=True)
-    run = tmp_path / "runs" / "mine"
-    shutil.rmtree(run / "pictures")
-    (run / "pictures").mkdir()
-    for number in range(12):
-        (run / "pictures" / f"{number}.png").symlink_to(tmp_path / f"{number}.png")
-    return run
+def mine(original: Path, tmp_path: Path) -> Path:
+    return painted_run.copied(original, tmp_path)
 
 
 @pytest.fixture
-def ways(tmp_path: Path) -> Ways:
-    return Ways(None, "off", False, tmp_path / "cache", tmp_path / "judges")
+def given(ways: Ways, original: Path) -> Ways:
+    """With the dataset, as pictures need it that no run tells of."""
+    return replace(ways, dataset=original.parents[1])
 
 
 def scored(run: Path, ways: Ways) -> Scored:
     return scoring.score(Source(str(run)), ways, silent)
 
 
-def dataset(folder: Path) -> Path:
-    """The training pictures as a dataset of their own."""
-    rows = "".join(f'{number}.png,"a"\n' for number in range(12))
-    (folder / "metadata.csv").write_text(f"file_name,text\n{rows}")
-    return folder
+def document_of(found: Scored) -> dict[str, Any]:
+    """scores.json, in which only JSON's own numbers are."""
+    text = (found.judged.folder / "report/scores.json").read_text("utf-8")
+    return json.loads(text, parse_constant=pytest.fail)  # type: ignore[no-any-return]
 
 
-def test_a_run_is_judged_and_publishing_takes_what_was_chosen(mine: Path, ways: Ways) -> None:
-    found = scored(mine, ways)
-    verdict = found.judged.verdict
+# A run
+
+
+def test_a_run_is_judged_and_publishing_takes_what_was_chosen(done: Scored) -> None:
+    run, verdict = done.judged.folder, done.judged.verdict
     assert verdict.status == "chosen"
-    assert verdict.step in (50, 60, 70, 80)
-    kept = score_table.read(mine)
+    kept = score_table.read(run)
     assert kept is not None
     assert kept.chosen == verdict.step
-    assert [row.step for row in kept.rows] == [10 * number for number in range(1, 9)]
-    assert list(kept.rows[0].more) == ["low", "high", "tied", "style", "shape", "pictures", "flags"]
-    chosen = choice.choose(mine, run_source.state(mine), None, kept)
-    assert (chosen.step, chosen.how) == (verdict.step, "the best by report/scores.csv")
+    chosen = choice.choose(run, run_source.state(run), None, kept)
+    assert (chosen.step, chosen.how, chosen.warnings) == (verdict.step, "the best by report/scores.csv", ())
+    dropped = choice.choose(run, run_source.state(run), "30", kept)
+    assert [one.startswith("report/scores.csv flags the checkpoint of step 30") for one in dropped.warnings] == [True]
 
 
-def test_an_exploded_checkpoint_is_dropped_by_its_pictures(mine: Path, ways: Ways) -> None:
-    found = scored(mine, ways).judged
-    (bad,) = [one for one in found.steps if one.flags]
-    assert bad.step == 30
-    assert "pictures" in {flag.about for flag in bad.flags}
-    assert {row.step: row.more["flags"] for row in score_table.read(mine).rows}[30].startswith("pictures")  # type: ignore[union-attr]
+def test_the_table_has_a_row_a_checkpoint_and_these_columns(done: Scored) -> None:
+    (table, document) = done.written
+    assert [path.relative_to(done.judged.folder) for path in done.written] == [
+        Path("report/scores.csv"),
+        Path("report/scores.json"),
+    ]
+    header, *rows = table.read_text("utf-8").splitlines()
+    assert header == "step,score,low,high,chosen,tied,style,shape,pictures,flags"
+    assert [int(row.split(",")[0]) for row in rows] == list(STEPS)
+    assert [row.split(",")[4] for row in rows].count("yes") == 1
+    assert rows[2].endswith(",3,pictures")
+    assert sorted(path.name for path in document.parent.iterdir()) == ["scores.csv", "scores.json"]
 
 
-def test_what_is_kept_has_no_path_of_this_machine_and_is_the_same_again(mine: Path, ways: Ways) -> None:
-    written = scored(mine, ways).written
-    assert [path.name for path in written] == ["scores.csv", "scores.json"]
-    before = [path.read_bytes() for path in written]
-    assert not any(str(mine.parent).encode() in data or b"NaN" in data for data in before)
+def test_the_document_has_the_verdict_and_every_picture(done: Scored) -> None:
+    found, judged = document_of(done), done.judged
+    assert list(found) == [
+        *("tool", "run", "status", "verdict", "checkpoints", "ranked", "pictures", "phases", "weights"),
+        *("warnings", "facts"),
+    ]
+    assert found["verdict"] == {
+        "status": "chosen",
+        "step": judged.verdict.step,
+        "why": judged.verdict.why,
+        "tied": list(judged.verdict.tied),
+    }
+    assert [one["path"] for one in found["checkpoints"]] == [f"output/checkpoint-{step}" for step in STEPS]
+    assert len(found["pictures"]) == 24
+    first = found["pictures"][0]
+    assert (first["step"], first["prompt"], first["seed"], first["is_base"]) == (10, "a", 0, False)
+    assert first["path"] == "output/validation_images/step_10_a_0_128x128.png"
+    assert first["score"] == judged.pictures[0].score
+    assert json.loads(json.dumps(scoring.document(judged))) == found
+
+
+def test_what_is_kept_tells_nothing_of_this_machine(done: Scored) -> None:
+    said = "".join(path.read_text("utf-8") for path in done.written)
+    for root in (str(done.judged.folder.parent), str(Path.home()), "/tmp", "/home"):  # noqa: S108
+        assert root not in said
+
+
+def test_what_is_told_with_a_path_is_kept_without_it(done: Scored) -> None:
+    told = replace(done.judged, warnings=("/home/alice/secret/a.png leads out, hf_abcdefghijklmnopqrstu",))
+    assert scoring.document(told)["warnings"] == ["… leads out, …"]
+
+
+def test_numbers_that_json_has_not_become_null(done: Scored) -> None:
+    point = WeightPoint(10, math.nan, math.inf, 1.0, "", 0, "NaN in a")
+    odd = replace(done.judged.pictures[0], statistics={"ink": math.nan})
+    found = scoring.document(replace(done.judged, weights=(point,), pictures=(odd,)))
+    assert (found["weights"][0]["frobenius"], found["weights"][0]["spectral"]) == (None, None)
+    assert found["pictures"][0]["statistics"] == {"ink": None}
+    json.dumps(found, allow_nan=False)
+
+
+def test_names_that_are_no_unicode_are_kept(done: Scored, tmp_path: Path) -> None:
+    odd = replace(done.judged, folder=tmp_path, name=os.fsdecode(b"mine\xff"))
+    scoring.write(odd)
+    assert json.loads((tmp_path / "report/scores.json").read_bytes())["run"] == "mine\udcff"
+
+
+def test_scoring_twice_gives_the_same_bytes(mine: Path, ways: Ways) -> None:
+    before = [path.read_bytes() for path in scored(mine, ways).written]
     assert [path.read_bytes() for path in scored(mine, ways).written] == before
-    document = json.loads(before[1])
-    assert document["verdict"]["status"] == "chosen"
-    assert document["pictures"][0]["path"].startswith("output/validation_images/step_10_a_0")
-    assert len(document["pictures"]) == 24
-    assert not list((mine / "report").glob(".*"))
 
 
-def test_a_run_of_noise_alone_has_no_checkpoint_to_choose(tmp_path: Path, ways: Ways) -> None:
-    run = paint(tmp_path, replace(PAINTING, checkpoints=2, exploded=(1, 2)))
+def test_a_run_that_went_on_is_scored_anew(original: Path, mine: Path, ways: Ways) -> None:
+    record = mine / files.EVENTS
+    all_of_it = record.read_text("utf-8")
+    early = [one for one in all_of_it.splitlines(keepends=True) if json.loads(one).get("step", 0) <= 50]
+    record.write_text("".join(early), "utf-8")
+    for step in STEPS[5:]:
+        shutil.rmtree(mine / f"output/checkpoint-{step}")
+        for prompt in SMALL.prompts:
+            picture_of(mine, step, prompt).unlink()
+    scored(mine, ways)
+    before = score_table.read(mine)
+    assert before is not None
+    assert [row.step for row in before.rows] == [10, 20, 30, 40, 50]
+    shutil.rmtree(mine / "output")
+    shutil.copytree(original / "output", mine / "output")
+    record.write_text(all_of_it, "utf-8")
+    (late,) = choice.choose(mine, run_source.state(mine), None, before).warnings
+    assert late == "report/scores.csv says nothing of checkpoints after step 50, and the last is of step 80"
+    scored(mine, ways)
+    after = score_table.read(mine)
+    assert after is not None
+    assert [row.step for row in after.rows] == list(STEPS)
+    assert choice.choose(mine, run_source.state(mine), None, after).warnings == ()
+
+
+def test_a_run_of_noise_alone_is_kept_with_nothing_chosen(tmp_path: Path, ways: Ways) -> None:
+    run = small(tmp_path, replace(SMALL, checkpoints=2, exploded=(1, 2)))
     found = scored(run, ways)
     assert found.judged.verdict.status == "none"
-    assert next(iter(score_table.read(run).rows)).more["tied"] == "no"  # type: ignore[union-attr]
-    assert list(score_text.lines(found.judged))[-1].startswith("verdict    none: none of 2 checkpoints is sound")
+    assert document_of(found)["verdict"]["status"] == "none"
+    kept, state = score_table.read(run), run_source.state(run)
+    assert kept is not None
+    assert kept.chosen is None
+    assert [(row.more["tied"], row.more["flags"]) for row in kept.rows] == [("no", "pictures")] * 2
+    with pytest.raises(TrainerError, match="cannot tell which checkpoint is best: it chooses none"):
+        choice.choose(run, state, "best", kept)
+    last = choice.choose(run, state, None, kept)
+    assert last.how == "the last one, since report/scores.csv chooses none"
+    assert len(last.warnings) == 1
 
 
-def test_the_table_says_what_was_dropped_and_why(mine: Path, ways: Ways) -> None:
-    text = list(score_text.lines(scored(mine, ways).judged))
-    assert text[0].split() == ["step", "score", "95", "%", "style", "shape", "pictures"]
-    assert "dropped for its pictures" in text[3]
-    assert any(line.startswith("pictures   step 30: 3 of 3 pictures have exploded") for line in text)
-    assert text[-1].startswith("verdict    step ")
-    assert all(len(line) <= 118 for line in text[:-1] if not line.startswith("explosion"))
-
-
-def test_the_base_model_is_shown_and_takes_no_part(tmp_path: Path, ways: Ways) -> None:
-    run = paint(tmp_path, replace(PAINTING, checkpoints=2, exploded=(), has_base=True))
-    found = scored(run, ways).judged
-    assert [one.step for one in found.steps] == [10, 20]
-    assert any(line.startswith("base model ") for line in score_text.lines(found))
-
-
-def test_checkpoints_that_are_gone_are_not_chosen(mine: Path, ways: Ways) -> None:
-    before = scored(mine, ways).judged.verdict.step
-    shutil.rmtree(mine / f"output/checkpoint-{before}")
-    found = scored(mine, ways).judged
-    assert found.verdict.step != before
-    assert "1 of 8 checkpoints are no longer there, and are not chosen" in found.warnings
-
-
-def test_a_copy_without_any_checkpoint_is_judged_by_its_pictures(mine: Path, ways: Ways) -> None:
-    for folder in (mine / "output").glob("checkpoint-*"):
-        shutil.rmtree(folder)
-    found = scored(mine, ways).judged
-    assert found.verdict.status == "chosen"
-    assert "no checkpoint is in the run folder; the choice is by their pictures alone" in found.warnings
-
-
-def test_checkpoints_without_pictures_are_told(mine: Path, ways: Ways) -> None:
-    with (mine / "events.jsonl").open("rb") as stream:
-        lines = stream.readlines()
-    kept = [line for line in lines if not (b'"validation"' in line and b'"step": 80' in line)]
-    (mine / "events.jsonl").write_bytes(b"".join(kept))
-    assert "1 of 8 checkpoints have no pictures, and are not judged" in scored(mine, ways).judged.warnings
-
-
-def test_no_pictures_at_all_is_an_error_for_score_and_a_page_for_report(mine: Path, ways: Ways) -> None:
-    with (mine / "events.jsonl").open("rb") as stream:
-        lines = stream.readlines()
-    (mine / "events.jsonl").write_bytes(b"".join(line for line in lines if b'"validation"' not in line))
-    shutil.rmtree(mine / "output" / "validation_images")
-    scored_before = mine / score_table.NAME
-    with pytest.raises(InputError, match="has no validation pictures, so nothing can be judged"):
+def test_a_run_without_pictures_is_told_and_its_scores_are_left(mine: Path, ways: Ways) -> None:
+    forget(mine, '"validation"')
+    shutil.rmtree(mine / "output/validation_images")
+    says = "has no validation pictures, so nothing can be judged; let it train until its first validation"
+    with pytest.raises(InputError, match=f"^{mine}: {says}"):
         scored(mine, ways)
-    assert not scored_before.exists()
-    made = reporting.report([str(mine)], ways, None, silent)
-    assert [path.name for path in made.written] == ["report.html"]
-    assert "none of its 8 checkpoints has a validation picture" in made.runs[0].verdict.why
+    assert not (mine / "report").exists()
 
 
-def test_weights_that_cannot_be_read_are_a_warning_without_a_path(mine: Path, ways: Ways) -> None:
-    (warning,) = [one for one in scored(mine, replace(ways, effort="some")).judged.warnings if "weights" in one]
-    assert warning.startswith(
-        "the weights were not looked at: output/checkpoint-10/pytorch_lora_weights.safetensors no"
-    )
-
-
-def test_few_training_pictures_are_told(mine: Path, ways: Ways) -> None:
-    assert scored(mine, ways).judged.warnings[0].startswith("the bands rest on 12 training pictures")
-
-
-def test_another_dataset_can_be_given(mine: Path, ways: Ways, tmp_path: Path) -> None:
-    for link in (mine / "pictures").iterdir():
-        link.unlink()
-    with pytest.raises(DatasetError, match=r"give --dataset"):
+def test_a_run_whose_pictures_cannot_be_read_is_told(mine: Path, ways: Ways) -> None:
+    for picture in (mine / "output/validation_images").iterdir():
+        picture.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="cannot be read as a picture.* none of the 24 pictures on record"):
         scored(mine, ways)
-    found = scored(mine, replace(ways, dataset=dataset(tmp_path)))
-    assert found.judged.verdict.status == "chosen"
+    assert not (mine / "report").exists()
 
 
-def test_pictures_of_a_folder_are_judged_and_nothing_is_written(mine: Path, ways: Ways, tmp_path: Path) -> None:
-    given = replace(ways, dataset=dataset(tmp_path))
-    folder = mine / "output" / "validation_images"
-    found = scoring.score(Source(str(folder), "step_{step}_{prompt}_*.png"), given, silent)
-    assert found.written == ()
-    assert found.judged.status == "pictures"
-    assert found.judged.verdict.status == "chosen"
-    assert not (folder / "report").exists()
+def test_pictures_of_several_sizes_are_told(mine: Path, ways: Ways) -> None:
+    Image.new("RGB", (96, 96 + painted_run.STRIP_PX), "white").save(picture_of(mine, 10))
+    picture_of(mine, 10).rename(picture_of(mine, 10, side_px=96))
+    record = mine / files.EVENTS
+    record.write_text(record.read_text("utf-8").replace("step_10_a_0_128x128", "step_10_a_0_96x96"), "utf-8")
+    with pytest.raises(InputError, match="pictures of a are 96 x 96 and 128 x 128 px, which cannot be compared"):
+        scored(mine, ways)
 
 
-def test_a_strip_is_judged_by_its_columns(mine: Path, ways: Ways, tmp_path: Path) -> None:
-    strip = Image.new("RGB", (8 * 128, 128), "white")
-    for number in range(1, 9):
-        path = mine / f"output/validation_images/step_{10 * number}_a_0_128x128.png"
-        with Image.open(path) as painted:
-            strip.paste(painted.crop((0, 0, 128, 128)), (128 * (number - 1), 0))
-    strip.save(tmp_path / "strip.png")
-    given = replace(ways, dataset=dataset(tmp_path))
-    source = Source(str(tmp_path / "strip.png"), columns=8, steps=tuple(range(10, 90, 10)))
-    found = scoring.score(source, given, silent).judged
-    assert [one.step for one in found.steps] == list(range(10, 90, 10))
-    assert [one.step for one in found.steps if one.flags] == [30]
-    assert scoring.document(found)["pictures"][0]["path"] == "strip.png"
-    bare = scoring.score(replace(source, steps=None), given, silent).judged
-    assert bare.warnings[0] == "the steps of strip.png are not known: its pictures are numbered 1 to 8"
+# What cannot be written
 
 
-def test_what_does_not_fit_together_is_refused(mine: Path, ways: Ways, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    (tmp_path / "no run").mkdir()
-    cases: list[tuple[Source, type[KanjiprepError], str]] = [
-        (
-            Source(str(tmp_path / "no run")),
-            InputError,
-            "is no run; give a folder in which a run was launched, or --pat",
-        ),
-        (Source("nowhere"), UsageError, "no run 'nowhere'"),
-        (Source("nowhere", pattern="{step}.png"), InputError, "nowhere: is not there"),
-        (Source(str(mine), columns=3), UsageError, "is a folder; --columns is for one picture"),
-        (Source(str(tmp_path / "a.png"), pattern="{step}.png"), UsageError, "is a file; --pattern is for a folder"),
-        (Source(str(tmp_path / "a.png")), UsageError, "is a file; say with --columns"),
-        (Source(str(tmp_path / "a.png"), columns=2), InputError, "a.png: cannot be read"),
-    ]
-    for source, kind, says in cases:
-        with pytest.raises(kind, match=says):
-            scoring.score(source, replace(ways, dataset=dataset(tmp_path)), silent)
-
-
-def test_scores_that_cannot_be_written_are_told(mine: Path, ways: Ways) -> None:
+def test_a_report_folder_that_cannot_be_made_is_told(mine: Path, ways: Ways) -> None:
     (mine / "report").write_text("in the way")
-    with pytest.raises(TrainerError, match="report: cannot be made: file exists; fix the permissions"):
+    with pytest.raises(TrainerError, match=f"^{mine}/report: cannot be made: file exists; fix the permissions$"):
         scored(mine, ways)
+    assert (mine / "report").read_text() == "in the way"
 
 
-def test_a_report_of_one_run_stands_in_its_folder(mine: Path, ways: Ways) -> None:
-    made = reporting.report([str(mine)], ways, None, silent)
-    names = {"report.html", "strip.png", "strip.json", "grid.png", "grid.json"}
-    assert {path.name for path in made.written} == names
-    assert {path.name for path in (mine / "report").iterdir()} == names | {"scores.csv", "scores.json"}
-    for name in ("strip", "grid"):
-        told = json.loads((mine / "report" / f"{name}.json").read_text("utf-8"))
-        with Image.open(mine / "report" / f"{name}.png") as drawn:
-            assert (told["width"], told["height"]) == drawn.size
-    page = made.page.read_text("utf-8")
-    assert f"Step {made.runs[0].verdict.step}" in page
-    assert str(mine.parent) not in page
-    assert reporting.document(made)["written"] == [str(path) for path in made.written]
-    (line,) = reporting.lines(made)
-    assert line.startswith("mine: step ")
+@pytest.mark.parametrize("name", ["scores.csv", "scores.json"])
+def test_a_file_that_cannot_be_written_is_told(done: Scored, tmp_path: Path, name: str) -> None:
+    (tmp_path / "report" / name).mkdir(parents=True)
+    with pytest.raises(TrainerError, match=f"report/{name}: cannot be written: is a directory"):
+        scoring.write(replace(done.judged, folder=tmp_path))
+    assert not list((tmp_path / "report").glob(".*"))
 
 
-def test_a_report_of_several_runs_compares_them(
-    mine: Path, ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_scores_of_what_can_no_longer_be_judged_are_taken_away(done: Scored, tmp_path: Path) -> None:
+    empty = replace(done.judged, folder=tmp_path, verdict=Verdict("none", None, "there is no checkpoint", ()))
+    scoring.write(replace(done.judged, folder=tmp_path))
+    assert score_table.read(tmp_path) is not None
+    assert scoring.write(empty) == (tmp_path / "report/scores.json",)
+    assert score_table.read(tmp_path) is None
+    (tmp_path / score_table.NAME).mkdir()
+    with pytest.raises(TrainerError, match=r"scores.csv: cannot be removed: .*; move it away"):
+        scoring.write(empty)
+
+
+# Pictures of no run
+
+
+def test_a_folder_is_judged_by_a_pattern_and_nothing_is_written(original: Path, done: Scored, given: Ways) -> None:
+    before = sorted(original.rglob("*"))
+    source = Source(str(original / "output"), "validation_images/step_{step}_{prompt}_*.png")
+    found = scoring.score(source, given, silent)
+    assert (found.written, found.judged.status, found.judged.name) == ((), "pictures", "output")
+    assert found.judged.verdict.step == done.judged.verdict.step
+    assert sorted(original.rglob("*")) == before
+    first = scoring.document(found.judged)["pictures"][0]
+    assert first["path"] == "validation_images/step_10_a_0_128x128.png"
+
+
+@pytest.mark.parametrize("inside", ["", "validation_images", "output/validation_images"])
+def test_a_folder_with_the_trainers_names_needs_no_pattern(
+    original: Path, done: Scored, given: Ways, tmp_path: Path, inside: str
 ) -> None:
-    other = tmp_path / "elsewhere" / "mine"
-    shutil.copytree(mine, other, symlinks=True)
-    third = tmp_path / "runs" / "third"
-    shutil.copytree(mine, third, symlinks=True)
+    shutil.copytree(original / "output/validation_images", tmp_path / "my.pictures" / inside, dirs_exist_ok=True)
+    found = scoring.score(Source(str(tmp_path / "my.pictures")), given, silent)
+    assert found.written == ()
+    assert (found.judged.name, found.judged.verdict.step) == ("my.pictures", done.judged.verdict.step)
+
+
+def test_the_folder_that_one_is_in_has_its_name(
+    original: Path, given: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 50):
+        shutil.copy(picture_of(original, step), tmp_path / f"{step}.png")
     monkeypatch.chdir(tmp_path)
-    made = reporting.report([str(mine), str(other), "third"], ways, None, silent)
-    assert made.page == Path("report/report.html")
-    assert [run.name for run in made.runs] == ["mine", "mine (2)", "third"]
-    assert {"strip-mine (2).png", "strip-third.json", "grid.png"} <= {path.name for path in made.written}
-    assert made.comparison is not None
-    assert list(reporting.lines(made))[-1].startswith("together: ")
-    assert reporting.document(made)["comparison"]["why"] == made.comparison.why
+    found = scoring.score(Source(".", "{step}.png"), given, silent).judged
+    assert found.name == tmp_path.name
+    assert [one["path"] for one in scoring.document(found)["pictures"]] == ["10.png", "50.png"]
 
 
-def test_a_run_given_twice_is_refused(mine: Path, ways: Ways) -> None:
-    with pytest.raises(UsageError, match="mine: is given twice; give each run once"):
-        reporting.report([str(mine), str(mine)], ways, None, silent)
+def test_a_folder_behind_a_link_keeps_the_paths_in_it(original: Path, given: Ways, tmp_path: Path) -> None:
+    (tmp_path / "there").symlink_to(original / "output")
+    found = scoring.score(Source(str(tmp_path / "there"), "*/step_{step}_a_*.png"), given, silent).judged
+    assert scoring.document(found)["pictures"][0]["path"].startswith("validation_images/step_10_a")
 
 
-def test_a_report_that_cannot_be_written_is_told(mine: Path, ways: Ways, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("in the way")
-    with pytest.raises(TrainerError, match="out: cannot be made: file exists; give --out another folder"):
-        reporting.report([str(mine)], ways, tmp_path / "out", silent)
+@pytest.fixture(scope="module")
+def strip(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rows of eight pictures."""
+    whole = Image.new("RGB", (8 * 128, 2 * 128), "white")
+    for row, prompt in enumerate("ab"):
+        for column, step in enumerate(STEPS):
+            picture = Image.open(picture_of(original, step, prompt)).crop((0, 0, 128, 128))
+            whole.paste(picture, (128 * column, 128 * row))
+    path = tmp_path_factory.mktemp("strip") / "strip.png"
+    whole.save(path)
+    return path
 
 
-@pytest.mark.parametrize("checkpoints", [0, 1])
-def test_a_run_that_has_hardly_begun_or_crashed_is_reported(tmp_path: Path, ways: Ways, checkpoints: int) -> None:
-    run = paint(tmp_path, replace(PAINTING, checkpoints=checkpoints, exploded=(), best=1), ends=False)
-    made = reporting.report([str(run)], ways, None, silent)
-    assert made.page.is_file()
-    assert made.runs[0].status in ("lost", "copy")
-    assert made.runs[0].verdict.status == ("chosen" if checkpoints else "none")
+def test_a_strip_is_judged_by_its_columns_and_rows(strip: Path, given: Ways) -> None:
+    found = scoring.score(Source(str(strip), columns=8, rows=2, steps=STEPS), given, silent)
+    assert found.written == ()
+    assert [one.step for one in found.judged.steps] == list(STEPS)
+    assert 30 in [one.step for one in found.judged.steps if one.flags]
+    assert {one.cell.prompt for one in found.judged.pictures} == {"row 1", "row 2"}
+    assert found.judged.name == "strip"
+    first = scoring.document(found.judged)["pictures"][0]
+    assert (first["path"], first["box"]) == ("strip.png", [0, 0, 128, 128])
+    assert [path.name for path in strip.parent.iterdir()] == ["strip.png"]
 
 
-def test_a_failed_run_is_reported_with_its_reason(mine: Path, ways: Ways) -> None:
-    lines = (mine / files.EVENTS).read_text("utf-8").splitlines()
-    ended = json.loads(lines[-1]) | {"status": "failed", "reason": "out of memory"}
-    assert ended["kind"] == Exit.kind
-    (mine / files.EVENTS).write_text("\n".join([*lines[:-1], json.dumps(ended)]) + "\n", "utf-8")
-    made = reporting.report([str(mine)], ways, None, silent)
-    assert "out of memory" in made.page.read_text("utf-8")
+def test_a_strip_whose_steps_are_not_known_says_so(strip: Path, given: Ways) -> None:
+    found = scoring.score(Source(str(strip), columns=8, rows=2), given, silent).judged
+    assert found.warnings[0] == "the steps of strip.png are not known: its pictures are numbered 1 to 8"
+    assert [one.step for one in found.steps] == list(range(1, 9))
+
+
+def test_the_base_models_column_of_a_strip_is_no_checkpoint(strip: Path, given: Ways) -> None:
+    found = scoring.score(Source(str(strip), columns=8, rows=2, steps=(0, *STEPS[1:])), given, silent).judged
+    assert [one.step for one in found.steps] == list(STEPS[1:])
+    assert sum(one.cell.is_base for one in found.pictures) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "more", "kind", "says"),
+    [
+        ("no run", {}, InputError, "no run: is no run; give a folder in which a run was launched, or --pattern"),
+        ("nowhere", {}, UsageError, "no run 'nowhere'"),
+        ("x" * 300, {}, UsageError, "no run 'xxx"),
+        ("nowhere", {"pattern": "{step}.png"}, InputError, "nowhere: is not there; give a run, a folder of"),
+        ("x" * 300, {"columns": 3}, InputError, "xxx: is not there"),
+        ("no run", {"columns": 3}, UsageError, "is a folder; --columns is for one picture with many in it"),
+        ("no run", {"pattern": "{step}.png"}, InputError, "no run: has no picture that {step}.png fits; it has"),
+        ("no run", {"pattern": "{stop}.png"}, UsageError, "{stop}"),
+        ("a.png", {"pattern": "{step}.png"}, UsageError, "a.png: is a file; --pattern is for a folder"),
+        ("a.png", {}, UsageError, "a.png: is a file; say with --columns how many pictures"),
+        ("a.png", {"columns": 2}, InputError, "a.png: cannot be read as a picture"),
+        ("b.png", {"columns": 2, "steps": (3, 2)}, UsageError, "the steps do not ascend"),
+        ("b.png", {"columns": 2, "steps": (3,)}, UsageError, "1 steps for 2 columns"),
+        ("b.png", {"columns": 40}, InputError, "b.png: is 256 x 128 px: 40 columns"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    given: Ways,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    more: dict[str, Any],
+    kind: type[KanjiprepError],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").write_bytes(b"no picture")
+    Image.new("RGB", (256, 128), "white").save("b.png")
+    Path("no run").mkdir()
+    with pytest.raises(kind) as caught:
+        scoring.score(Source(place, **more), given, silent)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "no run"]

@@ -11,12 +11,12 @@ from PIL import Image
 
 from kanjiprep.cli import talk
 from kanjiprep.dataset import build as building
-from kanjiprep.dataset import kanjivg, raw
+from kanjiprep.dataset import kanjivg, raw, workers
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.dataset.kanjivg import GlyphStrokes
 from kanjiprep.dataset.raster import Style
 from kanjiprep.errors import DatasetError, InputError
-from kanjiprep.evaluation import features
+from kanjiprep.evaluation import features, reference
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.evaluation.proof import material, painted, selfcheck
 from kanjiprep.evaluation.proof.corruptions import KINDS, SEVERITIES
@@ -76,8 +76,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _few() -> Iterator[None]:
-    """A quarter of the pictures, for the sake of time."""
+    """A quarter of the pictures, for the sake of time, and all in this process."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "available", lambda: 1)
         patch.setattr(painted, "SOUND_PICTURES", REDRAWN_PICTURES)
         patch.setattr(painted, "MOST_INVENTED", 20)
         yield
@@ -210,8 +211,8 @@ def test_the_same_dataset_gives_the_same_figures(measured: Measured, dataset: Pa
 @pytest.mark.parametrize("style", [Style(64, 5.0, 6), Style(256, 3.0), Style(512, 7.0, 90), Style(300, 2.0, 10)])
 def test_characters_drawn_anew_measure_what_the_datasets_own_pictures_do(style: Style, tmp_path: Path) -> None:
     made_of = material.read(built(tmp_path, style), DRAWINGS)
-    first = [painted._Job((kind, 0.0), number) for kind in (SOUND, REDRAWN) for number in range(5)]
-    ours, theirs = np.split(painted._measured(painted._Easel(made_of, ()), first), 2)
+    jobs = [job for job in painted._jobs(made_of, 1) if job.name[0] in (SOUND, REDRAWN) and job.number < 5]
+    ours, theirs = np.split(painted._measured(style, jobs), 2)
     assert ours == pytest.approx(theirs, abs=0.02, rel=0.02)
 
 
@@ -240,7 +241,14 @@ def test_more_damage_has_a_worse_score(found: SelfCheck) -> None:
 
 def test_the_bands_are_of_one_half_and_inventions_of_the_other(found: SelfCheck, measured: Measured) -> None:
     made_of = measured.material
-    assert found.bands_of == len(made_of.first) == found.characters - len(made_of.second)
+    own = reference.measure(made_of.training, silent)
+    assert np.array_equal(measured.bands.middle, own.middle)
+    assert found.bands_of == own.pictures
+    jobs = [job for job in painted._jobs(made_of, 1) if job.name == (INVENTED, 0.0)]
+    literals = {letter for job in jobs if isinstance(job.of, GlyphStrokes) for letter in job.of.where}
+    first, second = ({one.glyph.literal for one in half} for half in (made_of.first, made_of.second))
+    assert literals & second
+    assert not literals & first
     assert found.invented.pictures == len(measured.groups[INVENTED, 0.0]) > 0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -38,6 +39,27 @@ def test_links_that_lead_nowhere_are_told_with_what_to_do(tmp_path: Path) -> Non
         DatasetError, match=r"pictures: 0\.png that the run was trained on .* give --dataset; it was /h"
     ):
         training_pictures.of_run(run, run_source.environment(run), None, [])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b.png"])
+def test_names_that_no_file_has_are_not_found(tmp_path: Path, name: str) -> None:
+    run = prepared(tmp_path)
+    row = {"file_name": name, "text": "a", "width": 1, "height": 1}
+    (run / "config" / "captions.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DatasetError, match="that the run was trained on cannot be found; give --dataset"):
+        training_pictures.of_run(run, run_source.environment(run), None, [])
+
+
+def test_the_runs_own_dataset_is_not_noted(tmp_path: Path, dataset: Path) -> None:
+    (dataset / "build.json").write_text(json.dumps({"digest": "cd" * 32}))
+    sums = hashlib.sha256((dataset / "metadata.csv").read_bytes()).hexdigest()
+    (dataset / "SHA256SUMS").write_text(f"{sums}  metadata.csv\n")
+    run, notes = prepared(tmp_path), list[str]()
+    found = training_pictures.of_dataset(dataset).digest
+    assert found
+    write_environment(run, digest=found)
+    training_pictures.of_run(run, run_source.environment(run), dataset, notes)
+    assert notes == []
 
 
 def test_a_run_without_captions_names_no_pictures(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from kanjiprep.cli import talk
 from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
-    from kanjiprep.evaluation.judged import JudgedRun
     from kanjiprep.evaluation.judging import Ways
     from kanjiprep.evaluation.scoring import Scored
 
@@ -32,6 +31,8 @@ _WEIGHTS = click.option(
     help="At how many modules of each adapter to look.",
 )
 
+_PATTERN = "Of the pictures in FOLDER, with {step}, {prompt}, {seed} and *.  [default: the trainer's names]"
+
 
 @click.command(
     short_help="Judge every checkpoint, name the best, or say that it cannot tell.",
@@ -47,7 +48,7 @@ Examples:
 @click.argument("pictures", metavar="[RUN|FOLDER|STRIP]", required=False)
 @_DATASET
 @_WEIGHTS
-@click.option("--pattern", metavar="PATTERN", help="Of the pictures in FOLDER, with {step}, {prompt}, {seed} and *.")
+@click.option("--pattern", metavar="PATTERN", help=_PATTERN)
 @click.option("--columns", type=click.IntRange(1, 1000), help="Pictures beside each other in STRIP.")
 @click.option("--rows", type=click.IntRange(1, 1000), help="Pictures below each other in STRIP.  [default: 1]")
 @click.option("--steps", metavar="N,N,...", help="Of the columns of STRIP.  [default: 1, 2, 3, ...]")
@@ -77,7 +78,7 @@ def score(
     rest the earliest is chosen that may be the best, by the interval of its score. If the scores do not tell
     them apart, that is said instead. RUN/report/scores.csv and scores.json keep it all.
 
-    Any other FOLDER of pictures is judged by --pattern, and a picture of a STRIP by --columns; nothing is
+    Any other FOLDER of pictures is judged by the names in it, and a STRIP of pictures by --columns; nothing is
     written for these. Exit code 3 means that there are no pictures to judge, or that one cannot be read.
     """
     ways = _ways(dataset, weights, trained, size_px, as_json)
@@ -90,12 +91,16 @@ def score(
     from kanjiprep.evaluation import scoring
 
     source = scoring.Source(pictures, pattern, columns, rows or 1, _steps(steps))
+    _refuse_idle("a strip, with --columns", columns is None, {"--rows": rows, "--steps": steps})
+    _refuse_idle("a run or a folder", columns is not None, {"--size-px": size_px})
     with talk.progress(quiet=as_json) as progress:
         scored = scoring.score(source, ways, progress)
     _tell(scored, as_json)
 
 
 def _ways(dataset: str | None, weights: Any, trained: bool, size_px: int | None, quiet: bool) -> Ways:
+    # Matrices are small here, and threads that wait for each other cost many times what they save.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import platformdirs
 
     from kanjiprep.cli.publishing import folder_of
@@ -117,6 +122,13 @@ def _steps(text: str | None) -> tuple[int, ...] | None:
 
 
 _LONG = 10
+
+
+def _refuse_idle(only_for: str, is_idle: bool, options: Mapping[str, object]) -> None:
+    """Options that would be without effect."""
+    given = [name for name, value in options.items() if value is not None]
+    if is_idle and given:
+        raise UsageError(f"is only for {only_for}", given[0], "leave it out here")
 
 
 def _refuse_both(both: bool, pictures: str | None) -> None:
@@ -165,12 +177,7 @@ def _tell(scored: Scored, as_json: bool) -> None:
         click.echo(line)
     if scored.written:
         talk.say(f"written: {', '.join(short(path) for path in scored.written)}")
-        talk.say(f"Next: {_next(judged)}")
-
-
-def _next(judged: JudgedRun) -> str:
-    run = short(judged.folder)
-    return f"kanjiprep report {run}"
+        talk.say(f"Next: kanjiprep report {short(judged.folder)}")
 
 
 def short(path: Path) -> str:

@@ -67,17 +67,17 @@ def dataset(run: Path, environment: Environment) -> DatasetShort:
         digest=environment.digest,
         caption=run_source.first_caption(run),
         hub=hub.removesuffix("@"),
-        style=_style(Path(environment.dataset)),
+        style=_style(Path(environment.dataset), environment.digest),
     )
 
 
-def _style(folder: Path) -> str:
-    """How its pictures are drawn, by the birth certificate, if that is here and can be read."""
+def _style(folder: Path, digest: str) -> str:
+    """How its pictures are drawn, by the birth certificate, if that is here, readable, and of no other dataset."""
     try:
         certificate = dataset_folder.read_certificate(folder)
     except KanjiprepError:  # only this line of the report rests on it
         return ""
-    if certificate is None:
+    if certificate is None or (digest and certificate.digest != digest):
         return ""
     style = certificate.style
     return f"{style.size_px} px, strokes {style.stroke_width:g} of 109 wide, {style.margin_px} px margin"
@@ -99,5 +99,9 @@ def facts(bands: Bands | None, cost: Cost, weights: tuple[WeightPoint, ...]) -> 
     if cost.usd is not None:
         found.append(Fact("dollars", f"computed: hours by the price of the machine ({cost.price_source})"))
     if weights:
-        found.append(Fact("norms of the weights", f"computed from {weights[0].modules} modules of each adapter"))
+        found.append(
+            Fact(
+                "norms of the weights", f"computed from {max(one.modules for one in weights)} modules of each adapter"
+            )
+        )
     return tuple(found)

@@ -31,6 +31,8 @@ _LEAST: Final[Mapping[str, float]] = {
 """The least half band of the style statistics, below which nobody sees a difference."""
 _LEAST_SHAPE: Final = 0.01
 _SHRINK: Final = 0.2
+_LEAST_USUAL: Final = 1.0
+"""Pictures that are all but the same have no distance of their own to measure others by. Characters have about 3."""
 _MOST_SPREADS: Final = 6.0
 
 
@@ -44,7 +46,7 @@ class Bands:
         high: 99th percentile.
         spread: Standard deviation of each statistic of the shape.
         bond: (shapes, shapes), the inverse of their correlation.
-        usual: Median distance of sound pictures from the middle, in the measure that these two make.
+        usual: Median distance of sound pictures from the middle, in the measure that these two make, at least 1.
         pictures: How many were measured.
         digest: Of the dataset that they are of.
     """
@@ -74,8 +76,7 @@ def of(values: Values, digest: str) -> Bands:
     away = (shapes - middle[~features.STYLE]) / spread
     bond = np.linalg.inv((1 - _SHRINK) * (away.T @ away) / len(away) + _SHRINK * np.eye(len(spread)))
     found = Bands(low, middle, high, spread, bond, 1.0, len(values), digest)
-    usual = float(np.median(distance(values, found)))
-    return replace(found, usual=usual) if usual > 0 else found  # 0 if all pictures are the same
+    return replace(found, usual=max(_LEAST_USUAL, float(np.median(distance(values, found)))))
 
 
 def outside(values: Values, bands: Bands) -> Values:

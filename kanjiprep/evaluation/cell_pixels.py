@@ -14,9 +14,10 @@ from PIL import Image
 
 from kanjiprep.dataset import workers
 from kanjiprep.errors import InputError, TrainerError
-from kanjiprep.evaluation.cells import Box, Cell
+from kanjiprep.evaluation.cells import Cell
 from kanjiprep.progress import Progress
 from kanjiprep.training.running import picture_file
+from kanjiprep.training.running.picture_file import Box
 
 MOST_PIXELS: Final = 1 << 28
 """Larger strips are refused unread: one of 60 pictures of 1024 px has a quarter of it. Four bytes each in memory."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels, the last two behind the last pixel."""
+from kanjiprep.training.running.picture_file import Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,8 +230,9 @@ def _nothing(ordered: Sequence[Candidate]) -> str:
     if not ordered:
         return "there is no checkpoint"
     flagged = sum(bool(one.flags) for one in ordered)
-    known = "1 checkpoint" if len(ordered) == 1 else f"{len(ordered)} checkpoints"
-    return f"none of {known} is sound and has scores: {flagged} are flagged"
+    if len(ordered) == 1:
+        return "the only checkpoint with pictures was dropped" if flagged else "the only checkpoint has no scores"
+    return f"none of {len(ordered)} checkpoints is sound and has scores: {flagged} were dropped"
 
 
 def _cannot(places: Sequence[Ranked]) -> str:

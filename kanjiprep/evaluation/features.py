@@ -52,7 +52,7 @@ STATISTICS: Final = (
     Statistic(
         "colour",
         "style",
-        "0 grey to about 150",
+        "0 grey to 298; 109 is extremely colourful",
         "",
         "colourful",
         "Hasler and Suesstrunk, Measuring colourfulness in natural images, SPIE 5007 (2003), M3",
@@ -62,13 +62,22 @@ STATISTICS: Final = (
     Statistic(
         "border",
         "style",
-        "0 to 0.5, robust standard deviation of the border's brightness",
+        "0 to 0.75, robust standard deviation of the border's brightness",
         "",
         "ragged border",
         _OURS,
     ),
-    Statistic("contrast", "style", "-1 to 1, paper less its darkest 0.4 %", "little contrast", "", _OURS),
-    Statistic("softness", "style", "px, width of the slope between ink and paper", "", "blurred edges", _OURS),
+    Statistic(
+        "contrast", "style", "-1 to 1, paper less the darkest 0.4 % of the picture", "little contrast", "", _OURS
+    ),
+    Statistic(
+        "softness",
+        "style",
+        "0 to 32 px, pixels between ink and paper for each px of outline",
+        "",
+        "blurred edges",
+        _OURS,
+    ),
     Statistic("polarity", "style", "-1 to 1, paper less the mean brightness", "light on dark", "", _OURS),
     Statistic(
         "grain",
@@ -79,32 +88,74 @@ STATISTICS: Final = (
         "after Immerkaer, Fast noise variance estimation, CVIU 64 (1996)",
     ),
     Statistic("unevenness", "style", "0 to 0.5, standard deviation of the paper's cells", "", "uneven paper", _OURS),
-    Statistic("specks", "style", "log(1 + number of spots of less than 0.02 %)", "", "specks", _OURS),
-    Statistic("steps", "style", "0 to 1, share of all slopes that lie on a grid", "", "a grid of blocks", _OURS),
+    Statistic("specks", "style", "log(1 + number of spots of less than 0.02 % of the picture)", "", "specks", _OURS),
+    Statistic(
+        "steps",
+        "style",
+        "0 to 1, share of all slopes on the lines of a grid, 0 for what chance puts there",
+        "",
+        "a grid of blocks",
+        _OURS,
+    ),
     Statistic("ink", "shape", "0 to 1, share of pixels that are ink", "little ink", "much ink", _OURS),
     Statistic("pieces", "shape", "log(1 + pieces of connected ink)", "few pieces", "many pieces", _OURS),
-    Statistic("width", "shape", "px, median width of the strokes", "thin strokes", "thick strokes", _OURS),
+    Statistic(
+        "width",
+        "shape",
+        "px, median width of the strokes; an odd one measures one more",
+        "thin strokes",
+        "thick strokes",
+        _OURS,
+    ),
     Statistic(
         "width_spread", "shape", "0 up, their quartile distance over their median", "", "uneven strokes", _OURS
     ),
     Statistic(
-        "length", "shape", "sides of the picture, length of the skeleton", "few strokes", "many strokes", _OURS
+        "length",
+        "shape",
+        "0 up, pixels of the skeleton over the side of the picture",
+        "few strokes",
+        "many strokes",
+        _OURS,
     ),
-    Statistic("ends", "shape", "a side, ends of the skeleton", "few stroke ends", "many stroke ends", _OURS),
-    Statistic("joints", "shape", "a side, joints of the skeleton", "few joints", "many joints", _OURS),
+    Statistic(
+        "ends",
+        "shape",
+        "0 up, ends of the skeleton over its length in sides",
+        "few stroke ends",
+        "many stroke ends",
+        _OURS,
+    ),
+    Statistic(
+        "joints", "shape", "0 up, joints of the skeleton over its length in sides", "few joints", "many joints", _OURS
+    ),
     Statistic("holes", "shape", "log(1 + holes in the ink)", "few holes", "many holes", _OURS),
     Statistic("extent", "shape", "0 to 1, longer side of the ink's box", "small", "", _OURS),
     Statistic("centre", "shape", "0 to 0.7, distance of the ink's box from the centre", "", "off centre", _OURS),
-    Statistic("bend", "shape", "0 up, median turn of the skeleton over 8 px, in radians", "", "wavy strokes", _OURS),
+    Statistic(
+        "bend",
+        "shape",
+        "0 straight to 1, mean of what the skeleton lacks of a line within 9 px",
+        "",
+        "wavy strokes",
+        _OURS,
+    ),
     Statistic(
         "upright",
         "shape",
-        "0 to 1, share of skeleton within 12 degrees of level or upright",
+        "0 to 1, share of the straight skeleton within 12 degrees of level or upright",
         "strokes lie across",
         "strokes lie too straight",
         _OURS,
     ),
-    Statistic("roughness", "shape", "1 up, outline over twice the skeleton", "", "rough outlines", _OURS),
+    Statistic(
+        "roughness",
+        "shape",
+        "0 up, outline over twice the skeleton; smooth strokes have 0.8 if level to 1.7 if slanted",
+        "",
+        "rough outlines",
+        _OURS,
+    ),
     Statistic(
         "fill", "shape", "0 to 1, least ink of the box's quarters over their mean", "an empty corner", "", _OURS
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -37,12 +38,14 @@ def flags(step: int, known: Sequence[Phase]) -> tuple[Flag, ...]:
 def curves(steps: Sequence[Step]) -> Curves:
     """Loss, gradient and learning rate in at most ``_POINTS`` points.
 
-    Each point is one of a portion of the steps: the one with the highest gradient, so that no explosion is lost.
+    Each point is one of a portion of the steps: the one with the highest gradient (the highest loss where no gradient
+    is told), so that no explosion is lost; one that is not finite is the highest.
     """
+    height = functools.partial(_height, has_gradient=any(one.gradient is not None for one in steps))
     portions = [
         steps[len(steps) * index // _POINTS : len(steps) * (index + 1) // _POINTS] for index in range(_POINTS)
     ]
-    picks = [max(portion, key=_height) for portion in portions if portion]
+    picks = [max(portion, key=height) for portion in portions if portion]
     return Curves(
         steps=tuple(one.step for one in picks),
         loss=tuple(one.loss for one in picks),
@@ -57,8 +60,8 @@ def cost(state: RunState, order: Order) -> Cost:
     return Cost(hours, None if price is None else hours * price, order.price_source, view.step_s(state.steps))
 
 
-def _height(step: Step) -> float:
-    value = step.loss if step.gradient is None else step.gradient
+def _height(step: Step, *, has_gradient: bool) -> float:
+    value = step.gradient if has_gradient else step.loss
     return math.inf if value is None else value
 
 

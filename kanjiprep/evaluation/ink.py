@@ -54,7 +54,7 @@ def find(grey: NDArray[np.float32]) -> Ink:
     """
     from scipy import ndimage
 
-    mask = dark = grey < _threshold(grey)
+    mask = dark = grey < (split((grey * 255).astype(np.uint8)) + 0.5) / 255
     if dark[[0, -1]].mean() + dark[:, [0, -1]].mean() > 1:
         mask = ~dark
     labels, count = ndimage.label(mask, _EIGHT)
@@ -66,15 +66,17 @@ def find(grey: NDArray[np.float32]) -> Ink:
     return Ink(kept, far, int(count - is_piece.sum()), int(is_piece.sum()), _outline(kept))
 
 
-def _threshold(grey: NDArray[np.float32]) -> float:
-    """Between ink and paper. Source: Otsu, A threshold selection method, IEEE SMC 9 (1979)."""
-    counts = np.bincount((grey.ravel() * 255).astype(np.uint8), minlength=256).astype(np.float64)
+def split(levels: NDArray[np.uint8]) -> float:
+    """The level that parts dark and light best; the dark is at or below it.
+
+    Source: N. Otsu, A threshold selection method from gray-level histograms, IEEE SMC 9 (1979).
+    """
+    counts = np.bincount(levels.ravel(), minlength=256).astype(np.float64)
     below, sums = counts.cumsum(), (counts * np.arange(256)).cumsum()
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = np.nan_to_num(below * above * (sums / below - (sums[-1] - sums) / above) ** 2)
-    best = np.flatnonzero(between == between.max())
-    return float(best.mean() + 0.5) / 255
+    return float(np.flatnonzero(between == between.max()).mean())
 
 
 def shape(found: Ink) -> tuple[float, ...]:
@@ -109,7 +111,7 @@ def shape(found: Ink) -> tuple[float, ...]:
 
 
 def _widths(box: Mask, bones: Mask) -> tuple[float, float]:
-    """Median width of the strokes in px, and their quartile distance over it."""
+    """Median width of the strokes in px, and their quartile distance over it; odd widths come out 1 px too wide."""
     from scipy import ndimage
 
     widths = 2 * ndimage.distance_transform_edt(box)[bones]
@@ -120,7 +122,7 @@ def _widths(box: Mask, bones: Mask) -> tuple[float, float]:
 
 
 def _ends(bones: Mask, length: float) -> tuple[float, float]:
-    """Ends and joints of the skeleton for each side of the picture that it is long."""
+    """Ends and joints of the skeleton over its length, in sides of the picture."""
     from scipy import ndimage
 
     beside = ndimage.convolve(bones.astype(np.uint8), _RING, mode="constant")
@@ -146,9 +148,10 @@ def _outline(box: Mask) -> float:
 
 
 def _turns(bones: Mask) -> tuple[float, float]:
-    """Median turn of the skeleton over some pixels, and its share that is level or upright.
+    """What the skeleton lacks of a line, 0 to 1 in the mean, and the share of its lines that is level or upright.
 
-    Directions are those of the main axis of the skeleton in a small window around each of its pixels.
+    Without a line, as in a dot, 1 and 0. Directions are those of the main axis of the skeleton in a small window
+    around each of its pixels.
     """
     from scipy import ndimage
 

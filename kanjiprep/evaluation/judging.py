@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import DatasetError, InputError, TrainerError
 from kanjiprep.evaluation import (
     about,
     choose,
@@ -35,6 +35,7 @@ from kanjiprep.training.running.looking import Window
 from kanjiprep.training.running.phases import Phase
 from kanjiprep.training.running.run_state import RunState
 
+DATASET: Final = Path("dataset")
 NORMS: Final = "report/norms.json"
 FEW: Final = 100
 """Bands of fewer training pictures are narrower than the truth."""
@@ -61,24 +62,37 @@ class Ways:
     size_px: int | None = None
 
 
-def of_run(folder: Path, ways: Ways, progress: Progress) -> JudgedRun:
+def dataset_of(ways: Ways) -> Path:
+    """The dataset folder of pictures that no run tells of; ``dataset`` in the working folder if none is given.
+
+    Raises:
+        DatasetError: If none is given and there is none.
+    """
+    if ways.dataset is None and not DATASET.is_dir():
+        raise DatasetError("is not there", f"{DATASET}/", "give the training pictures with --dataset")
+    return ways.dataset or DATASET
+
+
+def of_run(folder: Path, ways: Ways, progress: Progress, *, must_see: bool = False) -> JudgedRun:
     """The run in ``folder``, judged; nothing but the norms of its weights is written there.
 
     Args:
         folder: Of the run; it may be a copy from elsewhere.
         ways: How it is judged.
         progress: Hears of pictures and weights.
+        must_see: Whether it is an error if it has pictures and none of them can be read.
 
     Raises:
-        TrainerError: If its record or its weights cannot be read.
+        TrainerError: If its record cannot be read.
         DatasetError: If the pictures that it was trained on cannot be found or read.
-        InputError: If a validation picture cannot be read.
+        InputError: If the run has not begun, its pictures are of several sizes, or they must be seen and cannot.
         UsageError: If the trained judge must look and cannot.
     """
+    _refuse_unbegun(folder)
     notes: list[str] = []
     seen, state, order = Window(folder).look(), run_source.state(folder), files.read_order(folder)
     environment = run_source.environment(folder)
-    cells = pictures.of_run(folder, state, notes, ways.size_px)
+    cells = _cells(folder, state, ways, notes, must_see=must_see)
     training = training_pictures.of_run(folder, environment, ways.dataset, notes) if cells else None
     found, bands = _judged(cells, training, ways, about.plain_prompts(folder), progress, notes)
     phases = history.phases(state.steps)
@@ -124,7 +138,7 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
         UsageError: If the trained judge must look and cannot.
     """
     notes: list[str] = []
-    training = training_pictures.of_dataset(ways.dataset or Path("dataset"))
+    training = training_pictures.of_dataset(dataset_of(ways))
     found, bands = _judged(cells, training, ways, {}, progress, notes)
     verdict, steps = _verdict(found, _steps(found, {}, {one.step: "" for one in cells if not one.is_base}), notes)
     cost = Cost(0.0, None, "", None)
@@ -150,6 +164,29 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
     )
 
 
+def _refuse_unbegun(run: Path) -> None:
+    record = run / files.EVENTS
+    if not record.is_file() or not record.stat().st_size:
+        remedy = "let it run until its first validation; kanjiprep monitor shows how far it is"
+        raise InputError("has not begun, so there is nothing to judge", str(run), remedy)
+
+
+def _cells(run: Path, state: RunState, ways: Ways, notes: list[str], *, must_see: bool) -> tuple[Cell, ...]:
+    """The pictures of ``run``; none if none can be read and that is no error."""
+    try:
+        return pictures.of_run(run, state, notes, ways.size_px)
+    except TrainerError as error:
+        if must_see:
+            raise InputError(error.what, error.where, error.remedy) from error
+        notes.append(f"{_inside(error, run)} {error.what}")
+        return ()
+
+
+def _inside(error: TrainerError, run: Path) -> str:
+    """Where it is, as seen from the folder of ``run``."""
+    return error.where.removeprefix(f"{run}/")
+
+
 def _bands(training: Training, ways: Ways, progress: Progress, notes: list[str]) -> Bands:
     if len(training.names) < FEW:
         notes.append(f"the bands rest on {len(training.names)} training pictures, and are sure with {FEW} or more")
@@ -167,9 +204,9 @@ def _judged(
     """The pictures, judged, and by what; nothing where there are none."""
     if training is None:
         return (), None
+    judge = trained.ready(ways.judges, training, must=ways.trained)
     bands = _bands(training, ways, progress, notes)
     found = score.judge(cells, score.measure(cells, progress), bands)
-    judge = trained.ready(ways.judges, training, must=ways.trained)
     if judge is None:
         return found, bands
     shown = ((pictures.load(cell, features.SIDE_PX), prompts.get(cell.prompt, "")) for cell in cells)
@@ -188,8 +225,7 @@ def _weights(
     try:
         return drift.points(there, effort, progress, run / NORMS)
     except TrainerError as error:
-        place = error.where.removeprefix(f"{run}/")
-        notes.append(f"the weights were not looked at: {place} {error.what}")
+        notes.append(f"the weights were not looked at: {_inside(error, run)} {error.what}")
         return ()
 
 

@@ -11,9 +11,10 @@ from typing import Final
 from kanjiprep.errors import InputError, TrainerError, UsageError
 from kanjiprep.evaluation import cell_pixels, file_pattern, strip_cells
 from kanjiprep.evaluation.cell_pixels import load
-from kanjiprep.evaluation.cells import Box, Cell
+from kanjiprep.evaluation.cells import Cell
 from kanjiprep.training import configs, run_folder
 from kanjiprep.training.running import picture_file, run_source
+from kanjiprep.training.running.picture_file import Box
 from kanjiprep.training.running.run_state import RunState
 
 __all__ = ["load", "of_folder", "of_run", "of_strip"]
@@ -25,6 +26,8 @@ STRIP: Final = "strip"
 
 Size = tuple[int, int]
 _LABEL_SHARE: Final = 16
+_MOST_TOLD: Final = 3
+"""Pictures that cannot be read are told one by one up to so many."""
 
 
 def of_run(run: Path, state: RunState, notes: list[str], width_px: int | None = None) -> tuple[Cell, ...]:
@@ -36,11 +39,11 @@ def of_run(run: Path, state: RunState, notes: list[str], width_px: int | None = 
         run: The run folder.
         state: Of it.
         notes: Takes what should be known of the pictures, a sentence each; those that cannot be read are told here.
-        width_px: Of the pictures that are taken; None for all, which must then be of one size.
+        width_px: Of the pictures that are taken; None for all, if those of a prompt and seed are of one size.
 
     Raises:
         TrainerError: If there are pictures and none of them can be read.
-        InputError: If pictures of one prompt are of several sizes, or none is of ``width_px``.
+        InputError: If pictures of one prompt and seed are of several sizes, or none is of ``width_px``.
     """
     found: list[tuple[Cell, Size]] = []
     problems: list[tuple[str, TrainerError]] = []
@@ -56,7 +59,9 @@ def of_run(run: Path, state: RunState, notes: list[str], width_px: int | None = 
         place, first = problems[0]
         more = f", and none of the {len(problems):,} pictures on record can be read" if len(problems) > 1 else ""
         raise TrainerError(f"{first.what}{more}", place, first.remedy) from first
-    notes.extend(f"{place} {error.what}, and is left out" for place, error in problems)
+    notes.extend(f"{place} {error.what}, and is left out" for place, error in problems[:_MOST_TOLD])
+    if len(problems) > _MOST_TOLD:
+        notes.append(f"{len(problems) - _MOST_TOLD:,} more pictures cannot be read, and are left out")
     return _kept(_of_width(found, width_px, str(run)), str(run))
 
 
@@ -69,7 +74,7 @@ def of_folder(folder: Path, pattern: str | None, width_px: int | None = None) ->
         folder: Any.
         pattern: Names of folders and of the file below it, with ``{step}``, ``{prompt}``, ``{seed}`` and ``*`` for
             anything; None for SimpleTuner's names, here or where it puts them.
-        width_px: Of the pictures that are taken; None for all, which must then be of one size.
+        width_px: Of the pictures that are taken; None for all, if those of a prompt and seed are of one size.
 
     Raises:
         UsageError: If ``pattern`` is none.
@@ -94,7 +99,6 @@ def of_strip(
     columns: int,
     rows: int = 1,
     steps: Sequence[int] | None = None,
-    prompts: Sequence[str] | None = None,
     *,
     notes: list[str],
 ) -> tuple[Cell, ...]:
@@ -105,14 +109,13 @@ def of_strip(
         columns: Pictures beside one another.
         rows: Pictures below one another.
         steps: Of the columns, ascending; None for 1 and on.
-        prompts: Short names of the rows; None for names by their number.
         notes: Takes what should be known of the pictures, a sentence each.
 
     Raises:
-        UsageError: If there are not as many steps or prompts as columns or rows, or they are not in order.
+        UsageError: If there are not as many steps as columns, or they do not ascend.
         InputError: If the file cannot be read or is no strip of so many pictures.
     """
-    _check_counts(columns, rows, steps, prompts)
+    _check_steps(columns, steps)
     try:
         picture = cell_pixels.whole(file.absolute())
     except TrainerError as error:
@@ -120,13 +123,12 @@ def of_strip(
     boxes = strip_cells.find(picture, columns, rows, str(file))
     if steps is None:
         notes.append(f"the steps of {file.name} are not known: its pictures are numbered 1 to {columns}")
-    order = steps if steps is not None else range(1, columns + 1)
-    names = prompts or ([STRIP] if rows == 1 else [f"row {row}" for row in range(1, rows + 1)])
-    places = [(step, name) for name in names for step in order]
-    found = [
+    names = [STRIP] if rows == 1 else [f"row {row}" for row in range(1, rows + 1)]
+    places = [(step, name) for name in names for step in steps or range(1, columns + 1)]
+    found = (
         Cell(step, name, 0, file.absolute(), box, step == 0) for (step, name), box in zip(places, boxes, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda cell: (cell.step, names.index(cell.prompt))))
+    )
+    return tuple(sorted(found, key=lambda cell: cell.step))  # rows stay in their order
 
 
 def _has_base(run: Path) -> bool:
@@ -200,12 +202,8 @@ def _files(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[file_pattern
             yield file_pattern.find(folder, pattern)
 
 
-def _check_counts(columns: int, rows: int, steps: Sequence[int] | None, prompts: Sequence[str] | None) -> None:
-    if columns < 1 or rows < 1:
-        raise UsageError(f"a strip of {columns} columns and {rows} rows", remedy="give at least one of each")
+def _check_steps(columns: int, steps: Sequence[int] | None) -> None:
     if steps is not None and len(steps) != columns:
         raise UsageError(f"{len(steps)} steps for {columns} columns", remedy="give one a column")
-    if steps is not None and (min(steps) < 0 or any(a >= b for a, b in pairwise(steps))):
+    if steps is not None and any(a >= b for a, b in pairwise(steps)):
         raise UsageError("the steps do not ascend", remedy="give them in the order of the columns, each once")
-    if prompts is not None and (len(prompts) != rows or len(set(prompts)) != rows):
-        raise UsageError(f"{len(prompts)} prompts for {rows} rows", remedy="give one a row, each another")

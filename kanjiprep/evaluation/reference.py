@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from kanjiprep.dataset import workers
 from kanjiprep.errors import DatasetError, InputError, os_reason
@@ -28,6 +30,7 @@ LEAST: Final = 200
 """Those of a small dataset are measured again and again, each time in another hand, until there are so many."""
 VERSION: Final = 2
 """Of what is measured and how; bands of another one are measured anew."""
+_REMEDY: Final = "run kanjiprep check on its folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Training:
 
     Attributes:
         folder: Where they are.
-        names: Of their files.
+        names: Of their files, at least one.
         digest: Of the dataset; empty if it is not known.
     """
 
@@ -46,12 +49,23 @@ class Training:
 
     @property
     def key(self) -> str:
-        """What the bands depend on: the dataset's digest, or else its files' names and sizes."""
+        """What the bands depend on: the dataset's digest, or else its files' names, sizes and times.
+
+        Raises:
+            DatasetError: If a file is not there any more.
+        """
         if self.digest:
             return self.digest
-        stats = ((name, (self.folder / name).stat()) for name in self.names)
-        listed = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+        listed = "\n".join(_stamp(self.folder, name) for name in self.names)
         return hashlib.sha256(listed.encode()).hexdigest()
+
+
+def _stamp(folder: Path, name: str) -> str:
+    try:
+        stat = (folder / name).stat()
+    except OSError as error:
+        raise DatasetError(f"{name} cannot be read: {os_reason(error)}", str(folder), _REMEDY) from error
+    return f"{name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def load(training: Training, cache: Path, progress: Progress) -> Bands:
@@ -60,8 +74,9 @@ def load(training: Training, cache: Path, progress: Progress) -> Bands:
     Raises:
         DatasetError: If a picture cannot be read, or the bands cannot be kept.
     """
-    path = cache / f"{training.key}-{VERSION}.json"
-    known = _read(path, training.key)
+    key = training.key
+    path = cache / f"{key}-{VERSION}.json"
+    known = _read(path, key)
     if known is not None:
         return known
     found = measure(training, progress)
@@ -91,16 +106,23 @@ def spread(names: Sequence[str], most: int) -> tuple[str, ...]:
     return tuple(names[index * len(names) // count] for index in range(count))
 
 
-def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
-    return np.array([_one(folder / name, number) for number, name in numbered])
+def painted(path: Path, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A training picture as a good generator might have painted it: (H, W, 3) uint8 RGB, ``features.SIDE_PX`` a side.
 
-
-def _one(path: Path, number: int) -> Values:
+    Raises:
+        DatasetError: If it cannot be read.
+    """
     try:
-        grey = cell_pixels.load(Cell(0, path.name, 0, path), features.SIDE_PX)
+        rgb = cell_pixels.load(Cell(0, path.name, 0, path), features.SIDE_PX)
     except InputError as error:
-        raise DatasetError(error.what, error.where, "run kanjiprep check on its folder") from error
-    return features.measure(variants.vary(grey[..., 0], np.random.default_rng(number)))
+        raise DatasetError(error.what, error.where, _REMEDY) from error
+    return variants.vary(np.asarray(Image.fromarray(rgb).convert("L")), rng)
+
+
+def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
+    return np.array(
+        [features.measure(painted(folder / name, np.random.default_rng(number))) for number, name in numbered]
+    )
 
 
 def _read(path: Path, digest: str) -> Bands | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,10 @@ from kanjiprep.errors import TrainerError, UsageError, os_reason
 from kanjiprep.evaluation import cell_pixels, judging, score_text, scoring
 from kanjiprep.evaluation import compare as comparing
 from kanjiprep.evaluation.cells import Cell
-from kanjiprep.evaluation.compare import Contestant
+from kanjiprep.evaluation.compare import Comparison, Contestant
 from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.evaluation.report import page
-from kanjiprep.evaluation.report.told import Comparison
 from kanjiprep.evaluation.strips import files as strip_files
 from kanjiprep.evaluation.strips import grid, labels, sidecar, strip
 from kanjiprep.progress import Progress
@@ -66,11 +64,12 @@ def report(places: Sequence[str], ways: Ways, out: Path | None, progress: Progre
     """
     folders = [scoring.find(place) for place in places]
     _refuse_twice(folders)
+    target = out or (folders[0] / scoring.REPORT if len(folders) == 1 else Path(scoring.REPORT))
+    _refuse_file(target)
     runs = _apart([judging.of_run(folder, ways, progress) for folder in folders])
     for run in runs:
         scoring.write(run)
     compared = compare(runs)
-    target = out or (runs[0].folder / scoring.REPORT if len(runs) == 1 else Path(scoring.REPORT))
     return Made(runs, compared, target / PAGE, _write(runs, compared, target, progress))
 
 
@@ -79,24 +78,30 @@ def compare(runs: Sequence[JudgedRun]) -> Comparison | None:
     if len(runs) == 1:
         return None
     some = [Contestant(run.name, judging.candidates(run.steps, run.pictures), run.verdict) for run in runs]
-    found = comparing.compare(some)
-    return Comparison(found.run, found.why)
+    return comparing.compare(some)
 
 
 def _apart(runs: Sequence[JudgedRun]) -> tuple[JudgedRun, ...]:
     """``runs`` with names that tell them apart: a later one of the same name gets a number."""
-    counts: Counter[str] = Counter()
-    named = []
+    named: dict[str, JudgedRun] = {}
     for run in runs:
-        counts[run.name] += 1
-        named.append(run if counts[run.name] == 1 else replace(run, name=f"{run.name} ({counts[run.name]})"))
-    return tuple(named)
+        names = (run.name, *(f"{run.name} ({number})" for number in range(2, len(runs) + 1)))
+        name = next(name for name in names if name not in named)
+        named[name] = replace(run, name=name)
+    return tuple(named.values())
 
 
 def _refuse_twice(folders: Sequence[Path]) -> None:
     for index, folder in enumerate(folders):
         if folder in folders[:index]:
             raise UsageError("is given twice", str(folder), "give each run once")
+
+
+def _refuse_file(target: Path) -> None:
+    """Before minutes go by: a report needs a folder, or the place for one."""
+    first = next((one for one in (target, *target.parents) if os.path.lexists(one)), Path())
+    if not first.is_dir():
+        raise TrainerError("is no folder", str(first), "give --out another folder")
 
 
 def _write(
@@ -134,7 +139,7 @@ def document(made: Made) -> dict[str, Any]:
     return {
         "page": str(made.page),
         "written": [str(path) for path in made.written],
-        "comparison": None if compared is None else {"best": compared.best, "why": compared.why},
+        "comparison": None if compared is None else {"best": compared.run, "why": compared.why},
         "runs": [scoring.document(run) for run in made.runs],
     }
 

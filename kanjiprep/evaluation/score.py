@@ -22,7 +22,7 @@ from kanjiprep.progress import Progress
 
 EXPLODED: Final = 0.15
 """``style`` from here on is no ink on paper, if the run's other pictures are better by as much; 2 of 1,000 sound
-pictures reach it, and every exploded one of medium severity. Source: benchmarks/bench_judge.py."""
+pictures reach it, and every one of the nine exploded kinds at medium severity. Source: benchmarks/bench_judge.py."""
 SURE: Final = 0.5
 """``style`` from here on counts as exploded whatever the other pictures are like."""
 BLANK: Final = 0.25
@@ -111,9 +111,9 @@ def flags(found: Iterable[PictureScore]) -> tuple[Flag, ...]:
     if not all_ or len(bad) < SHARE * len(all_):
         return ()
     worst = max(bad, key=lambda one: one.style)
-    return (
-        Flag("pictures", f"{len(bad)} of {len(all_)} pictures have exploded; {worst.cell.prompt} is {worst.fault}"),
-    )
+    pictures, have = "picture" if len(all_) == 1 else "pictures", "has" if len(bad) == 1 else "have"
+    told = f"{len(bad)} of {len(all_)} {pictures} {have} exploded; {worst.cell.prompt} is {worst.fault}"
+    return (Flag("pictures", told),)
 
 
 def means(found: Sequence[PictureScore]) -> tuple[float | None, float | None, float | None]:

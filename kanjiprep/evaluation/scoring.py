@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kanjiprep import __version__
+from kanjiprep import __version__, privacy
 from kanjiprep.errors import InputError, TrainerError, UsageError, os_reason
-from kanjiprep.evaluation import judging, pictures, score_table
+from kanjiprep.evaluation import file_pattern, judging, pictures, score_table
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.judged import JudgedRun, PictureScore
 from kanjiprep.evaluation.judging import Ways
+from kanjiprep.evaluation.report.private import private
 from kanjiprep.progress import Progress
 from kanjiprep.training.running import files
 
@@ -44,7 +45,7 @@ class Source:
     @property
     def is_of_pictures(self) -> bool:
         """Whether it is no run, by what is said of it."""
-        return self.pattern is not None or self.columns is not None or Path(self.place).is_file()
+        return self.pattern is not None or self.columns is not None or _is(Path.is_file, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,27 @@ def score(source: Source, ways: Ways, progress: Progress) -> Scored:
         TrainerError: If the run's record cannot be read, or the scores cannot be written.
         DatasetError: If the training pictures cannot be found or read.
     """
-    if source.is_of_pictures:
+    run = None if source.is_of_pictures else _run(source.place)
+    if run is None:
         return Scored(of_pictures(source, ways, progress), ())
-    run = find(source.place)
-    judged = judging.of_run(run, ways, progress)
+    judged = judging.of_run(run, ways, progress, must_see=True)
     if not judged.pictures:
         what = "has no validation pictures, so nothing can be judged"
         raise InputError(
             what, str(run), "let it train until its first validation; kanjiprep monitor shows how far it is"
         )
     return Scored(judged, write(judged))
+
+
+def _run(place: str) -> Path | None:
+    """The run folder that ``place`` names; None if it is a folder of pictures with the trainer's names."""
+    try:
+        return find(place)
+    except InputError:
+        names = (f"{inside}{file_pattern.SIMPLETUNER}" for inside in pictures.FOLDERS)
+        if any(file_pattern.find(Path(place), name) for name in names):
+            return None
+        raise
 
 
 def find(place: str) -> Path:
@@ -91,7 +103,7 @@ def find(place: str) -> Path:
     try:
         return files.find(place)
     except UsageError as error:
-        if not Path(place).is_dir():
+        if not _is(Path.is_dir, place):
             raise
         remedy = "give a folder in which a run was launched, or --pattern for a folder of pictures"
         raise InputError("is no run", place, remedy) from error
@@ -108,13 +120,14 @@ def of_pictures(source: Source, ways: Ways, progress: Progress) -> JudgedRun:
     notes: list[str] = []
     place = Path(source.place)
     cells = _cells(place, source, ways.size_px, notes)
-    folder = place if place.is_dir() else place.parent
-    judged = judging.of_cells(place.stem, folder.resolve(), cells, ways, progress)
+    folder = (place if place.is_dir() else place.parent).absolute()
+    name = folder.resolve().name if place.is_dir() else place.stem
+    judged = judging.of_cells(name, folder, cells, ways, progress)
     return dataclasses.replace(judged, warnings=(*notes, *judged.warnings))
 
 
 def _cells(place: Path, source: Source, size_px: int | None, notes: list[str]) -> tuple[Cell, ...]:
-    if not place.exists():
+    if not _is(Path.exists, source.place):
         raise InputError("is not there", source.place, "give a run, a folder of pictures or a strip")
     if place.is_dir():
         if source.columns is not None:
@@ -140,42 +153,61 @@ def write(judged: JudgedRun) -> tuple[Path, ...]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise TrainerError(f"cannot be made: {os_reason(error)}", str(folder), "fix the permissions") from error
-    table, text = judged.folder / score_table.NAME, folder / DOCUMENT
+    table, path = judged.folder / score_table.NAME, folder / DOCUMENT
+    text = json.dumps(document(judged), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     if judged.verdict.ranked:
         files.replace(table, score_table.to_csv(judged.steps, judged.verdict))
     else:
-        table.unlink(missing_ok=True)
-    files.replace(text, (json.dumps(document(judged), ensure_ascii=False, indent=1) + "\n").encode())
-    return (table, text) if judged.verdict.ranked else (text,)
+        _remove(table)
+    files.replace(path, text.encode("utf-8", "backslashreplace"))  # half a surrogate pair becomes what JSON writes
+    return (table, path) if judged.verdict.ranked else (path,)
+
+
+def _remove(path: Path) -> None:
+    """Take away scores of checkpoints that can no longer be judged."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TrainerError(f"cannot be removed: {os_reason(error)}", str(path), "move it away") from error
 
 
 def document(judged: JudgedRun) -> dict[str, Any]:
-    """``judged`` as a table for machines, without curves and without any path outside of its folder."""
+    """``judged`` as a table for machines, without curves, without paths of this machine, and without NaN."""
+    judged = private(judged)
     verdict = judged.verdict
-    return {
+    told = {
         "tool": f"kanjiprep {__version__}",
         "run": judged.name,
         "status": judged.status,
         "verdict": {"status": verdict.status, "step": verdict.step, "why": verdict.why, "tied": verdict.tied},
-        "checkpoints": [{**dataclasses.asdict(one), "path": one.path} for one in judged.steps],
+        "checkpoints": [dataclasses.asdict(one) for one in judged.steps],
         "ranked": [dataclasses.asdict(one) for one in verdict.ranked],
         "pictures": [_picture(one, judged.folder) for one in judged.pictures],
         "phases": [dataclasses.asdict(one) for one in judged.phases],
-        "weights": [_finite(dataclasses.asdict(one)) for one in judged.weights],
+        "weights": [dataclasses.asdict(one) for one in judged.weights],
         "warnings": judged.warnings,
         "facts": [dataclasses.asdict(one) for one in judged.facts],
     }
+    return {name: _finite(value) for name, value in told.items()}
 
 
-def _finite(table: dict[str, Any]) -> dict[str, Any]:
-    """``table`` without what JSON has no number for."""
-    is_bad = {name: isinstance(value, float) and not math.isfinite(value) for name, value in table.items()}
-    return {name: None if is_bad[name] else value for name, value in table.items()}
+def _finite(value: Any) -> Any:
+    """``value`` with null for every number that JSON has none for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _picture(one: PictureScore, folder: Path) -> Mapping[str, Any]:
     table = dataclasses.asdict(one)
     cell = table.pop("cell")
-    inside = one.cell.path.is_relative_to(folder)
-    cell["path"] = str(one.cell.path.relative_to(folder)) if inside else one.cell.path.name
-    return {**cell, **table}
+    return {**cell, "path": privacy.inside(one.cell.path, folder), **table}
+
+
+def _is(test: Callable[[Path], bool], place: str) -> bool:
+    try:
+        return test(Path(place))
+    except OSError:  # a name too long for a file
+        return False

@@ -9,8 +9,8 @@ from PIL import Image
 
 from kanjiprep.errors import InputError
 from kanjiprep.evaluation import strip_labels, strip_lines
-from kanjiprep.evaluation.cells import Box
 from kanjiprep.evaluation.strip_lines import Levels, Span
+from kanjiprep.training.running.picture_file import Box
 
 LEAST_PX: Final = 32
 """Smaller pictures cannot be judged."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep.dataset import sources
+from kanjiprep.evaluation import judging
 from kanjiprep.evaluation.judge import train as training
 from kanjiprep.evaluation.judge.train import Trained
 from kanjiprep.evaluation.judging import Ways
@@ -25,9 +25,10 @@ def train(ways: Ways, environ: Mapping[str, str], progress: Progress) -> Trained
         InputError: If KanjiVG cannot be found or read.
         TrainerError: If the judge cannot be written.
     """
+    folder = judging.dataset_of(ways)
     found = sources.find(sources.KANJIVG, None, environ, sources.cache_folder(), progress)
     drawings = sources.read_kanjivg(found)
-    return training.train(ways.dataset or Path("dataset"), drawings, ways.judges, SEED, progress)
+    return training.train(folder, drawings, ways.judges, SEED, progress)
 
 
 def document(trained: Trained) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from kanjiprep import metadata, receipt
@@ -32,7 +31,7 @@ def of_run(run: Path, environment: Environment, dataset: Path | None, notes: lis
         return found
     names = tuple(one.file_name for one in pictures.read_captions(run / run_folder.CONFIG / CAPTIONS))
     folder = run / run_folder.PICTURES
-    lost = next((name for name in names if not os.path.isfile(folder / name)), None)
+    lost = next((name for name in names if not _is_file(folder / name)), None)
     if lost is not None or not names:
         what = f"{lost or 'the pictures'} that the run was trained on cannot be found"
         raise DatasetError(what, str(folder), f"give --dataset; it was {environment.dataset}")
@@ -48,7 +47,14 @@ def of_dataset(folder: Path) -> Training:
     names = tuple(name for name, _ in metadata.read_rows(folder / metadata.NAME))
     if not names:
         raise DatasetError("has no rows", str(folder / metadata.NAME), "run kanjiprep build")
-    lost = next((name for name in names if not os.path.isfile(folder / name)), None)  # also of names that no file has
+    lost = next((name for name in names if not _is_file(folder / name)), None)
     if lost is not None:
         raise DatasetError(f"{lost} is missing", str(folder), "run kanjiprep check on its folder")
     return Training(folder, names, receipt.certified_digest(folder))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long for a file, or with a NUL in it, depending on Python
+        return False

@@ -73,7 +73,7 @@ def reported(online: Place, scored: dict[str, Any]) -> Path:
     return online.folder / "runs/whole/report"
 
 
-NOTHING = "none of 2 checkpoints is sound and has scores: 2 are flagged; exploded pictures: 4 of 4 (no ink on paper)"
+NOTHING = "none of 2 checkpoints is sound and has scores: 2 were dropped; exploded pictures: 4 of 4 (no ink on paper)"
 PAINT = """
 from diffusers import DiffusionPipeline
 import numpy, torch

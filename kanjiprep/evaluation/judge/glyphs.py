@@ -12,6 +12,7 @@ from PIL import Image
 from kanjiprep.dataset import drawing, workers
 from kanjiprep.dataset.kanjivg import GlyphStrokes
 from kanjiprep.dataset.raster import Canvas, Style
+from kanjiprep.evaluation.ink import split
 from kanjiprep.progress import Progress
 
 Ink = NDArray[np.uint8]
@@ -74,8 +75,7 @@ def of_glyphs(glyphs: Sequence[GlyphStrokes], widths: Sequence[float], progress:
 
 def _inked(grey: Ink) -> Ink:
     """0 for paper to 255 for ink, by the middle levels of the two; ink is what the border has less of."""
-    split = _otsu(grey)
-    dark = grey <= split
+    dark = grey <= split(grey)
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     inks, papers = (grey[dark], grey[~dark]) if border.mean() <= 0.5 else (grey[~dark], grey[dark])  # noqa: PLR2004
     if not (inks.size and papers.size):
@@ -84,16 +84,6 @@ def _inked(grey: Ink) -> Ink:
     none, full = (paper + share * (ink - paper) for share in _SLOPE)
     levels = (grey.astype(np.float32) - none) / (full - none)
     return np.asarray(np.clip(levels, 0, 1) * 255 + 0.5, np.uint8)
-
-
-def _otsu(grey: Ink) -> int:
-    """The level that parts ink and paper. Source: Otsu, A threshold selection method, IEEE SMC 9 (1979)."""
-    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
-    below, sums = counts.cumsum(), (counts * np.arange(256)).cumsum()
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = np.nan_to_num(below * above * (sums / below - (sums[-1] - sums) / above) ** 2)
-    return int(np.flatnonzero(between == between.max()).mean())
 
 
 def _framed(ink: Ink) -> Ink:

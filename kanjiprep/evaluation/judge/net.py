@@ -149,6 +149,7 @@ def repeatable(seed: int) -> Iterator[None]:
     """
     torch = load_torch()
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
@@ -157,7 +158,7 @@ def repeatable(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before, warn_only=warned_only)
 
 
 def _layer(nn: Any, inputs: int, outputs: int, size: int, stride: int) -> tuple[Any, ...]:

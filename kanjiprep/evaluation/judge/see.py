@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kanjiprep.evaluation.judge import glyphs, measures, net, parts
+from kanjiprep.evaluation import measures
+from kanjiprep.evaluation.judge import glyphs, net, parts
 from kanjiprep.evaluation.judge.store import Judge
 from kanjiprep.evaluation.judged import Parts
 from kanjiprep.progress import Progress, silent

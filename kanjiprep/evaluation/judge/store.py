@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,9 @@ _REMEDY: Final = "train it again with kanjiprep score --train-judge"
 class Figures:
     """How good a judge is on characters that it has not learnt.
 
+    Components and strokes are looked for in plain drawings of them, and it is worse on painted ones. What is looked
+    up among the characters is changed, as those that it learns from are.
+
     Attributes:
         learnt: How many characters it has learnt.
         measured: How many others the figures are of.
@@ -56,8 +59,8 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """A trained judge.
+class Words:
+    """All of a judge but its numbers.
 
     Attributes:
         dataset: What names the dataset, see ``key_of``.
@@ -70,8 +73,6 @@ class Judge:
         slope: Of the curve of novelty, see ``see.novelty``.
         middle: The similarity at which a copy is as likely as an unknown character.
         figures: How good it is.
-        weights: Of the network, by name.
-        bank: (characters, features) float32, each of length 1.
     """
 
     dataset: str
@@ -84,24 +85,22 @@ class Judge:
     slope: float
     middle: float
     figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Judge(Words):
+    """A trained judge.
+
+    Attributes:
+        weights: Of the network, by name.
+        bank: (characters, features) float32, each of length 1.
+    """
+
     weights: Mapping[str, Numbers]
     bank: Numbers
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """All of a judge but its numbers, as JSON."""
-
-    dataset: str
-    kanjivg: str
-    seed: int
-    torch: str
-    components: tuple[str, ...]
-    characters: str
-    phrases: Mapping[str, str]
-    slope: float
-    middle: float
-    figures: Figures
+_WORDS: Final = tuple(one.name for one in fields(Words))
 
 
 def default_folder() -> Path:
@@ -153,7 +152,7 @@ def write(judge: Judge, folder: Path) -> Path:
         raise TrainerError(f"cannot be written: {os_reason(error)}", str(folder), "check its permissions") from error
     tensors = {name: _raw(value, "F32") for name, value in judge.weights.items()}
     tensors[_BANK] = _raw(judge.bank, "F16")
-    words = {name: getattr(judge, name) for name in _Words.__dataclass_fields__}
+    words = {name: getattr(judge, name) for name in _WORDS}
     words["figures"] = asdict(judge.figures)
     text = json.dumps(words, ensure_ascii=False, sort_keys=True)
     digest = _digest(text, {name: data for name, (_, _, data) in tensors.items()})
@@ -193,9 +192,9 @@ def _read(path: Path, key: str) -> Judge:
     if words.get("sha256") != _digest(words.get("judge", ""), data) or _BANK not in data:
         raise InputError("was changed since it was written", str(path), _REMEDY)
     numbers = {name: safetensors_file.values(path, header, name) for name in header.tensors}
-    told = spec.from_table(_Words, json.loads(words["judge"]), str(path))
+    told = spec.from_table(Words, json.loads(words["judge"]), str(path))
     bank = numbers.pop(_BANK)
-    return Judge(**{name: getattr(told, name) for name in _Words.__dataclass_fields__}, weights=numbers, bank=bank)
+    return Judge(**{name: getattr(told, name) for name in _WORDS}, weights=numbers, bank=bank)
 
 
 def _raw(numbers: Numbers, dtype: str) -> safetensors_file.Raw:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from kanjiprep.dataset import kanjivg
 from kanjiprep.dataset.kanjivg import GlyphStrokes, KanjiVG
 from kanjiprep.errors import DatasetError
-from kanjiprep.evaluation.judge import glyphs, learn, measures, net, parts, store, variety
+from kanjiprep.evaluation import measures
+from kanjiprep.evaluation.judge import glyphs, learn, net, parts, store, variety
 from kanjiprep.evaluation.judge.learn import Lesson, Recipe
 from kanjiprep.evaluation.judge.store import Figures, Judge
 from kanjiprep.progress import Progress

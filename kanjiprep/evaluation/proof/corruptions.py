@@ -85,23 +85,21 @@ def draw_sound(
 ) -> NDArray[np.uint8]:
     """The character with natural variation and no damage: (size_px, size_px, 3) uint8 RGB.
 
-    The same generator gives the same variation here as in ``draw``.
-
     Args:
         glyph: The character.
-        rng: Decides the variation.
+        rng: Decides the variation, the same here as in ``draw``.
         size_px: Side of the picture.
         style: How its dataset draws characters; None for as published.
 
     Raises:
         InputError: If a stroke is broken or no curve.
     """
-    return vary_as_drawn(drawn(curves_of(glyph), size_px, style), rng)
+    return vary(drawn(curves_of(glyph), size_px, style), variation(rng))
 
 
-def vary_as_drawn(grey: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A picture that stands already, (H, W), with the variation that ``draw`` gives with this generator."""
-    return vary(grey, rng.spawn(2)[0])
+def variation(rng: np.random.Generator) -> np.random.Generator:
+    """What decides the natural variation in ``draw`` with this generator."""
+    return rng.spawn(2)[0]
 
 
 def draw(

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from kanjiprep.dataset.kanjivg import Component, GlyphStrokes, Stroke
-from kanjiprep.errors import InputError
+from kanjiprep.dataset.kanjivg import Component, GlyphStrokes
 from kanjiprep.evaluation.proof.curves import curves_of
-
-Position = Literal["left-right", "top-bottom"]
 
 FIT: Final = 4.0
 """How far a half may end from where the half that it replaces does, in KanjiVG units (109 a side): more, and the two
 run into each other or gape as in no real character."""
-TWO: Final = 2
-"""Halves in a whole."""
 PRIVATE_USE: Final = 0xF0000
 """Code point of the first invention, in Unicode's plane 15, which is nobody's."""
 
-_POSITIONS: Final[Mapping[tuple[str, ...], tuple[Position, int]]] = {
-    ("left", "right"): ("left-right", 0),
-    ("top", "bottom"): ("top-bottom", 1),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Invention:
-    """A character that does not exist, of two halves that do.
-
-    Attributes:
-        number: From 0, in the order of invention.
-        strokes: Path data, in writing order.
-        elements: The two halves, as characters; no real character is made of these two.
-        position: How they lie.
-        made_of: The characters that the first and the second half are from.
-        tree: Its components.
-    """
-
-    number: int
-    strokes: tuple[str, ...]
-    elements: tuple[str, str]
-    position: Position
-    made_of: tuple[str, str]
-    tree: Component
+_TWO: Final = 2
+_AXES: Final[Mapping[tuple[str, ...], int]] = {("left", "right"): 0, ("top", "bottom"): 1}
+"""The axis across the line between two halves, by where they lie."""
 
 
 class _Edges(NamedTuple):
@@ -58,54 +30,27 @@ class _Edges(NamedTuple):
 
 
 def invent(
-    glyphs: Mapping[int, GlyphStrokes], count: int, seed: int, made_from: Collection[int] | None = None
-) -> tuple[Invention, ...]:
-    """Characters that do not exist, no two of the same elements; the same for the same glyphs and seed.
+    glyphs: Mapping[int, GlyphStrokes], most: int, seed: int, made_from: Collection[int] | None = None
+) -> tuple[GlyphStrokes, ...]:
+    """Characters that do not exist, no two of the same halves; the same for the same glyphs and seed.
 
     Args:
-        glyphs: Real characters, by code point: none of them is made of the two elements of an invention.
-        count: How many.
+        glyphs: Real characters, by code point: none of them is made of the two halves of an invention.
+        most: How many; they are fewer if ``glyphs`` do not give so many.
         seed: Decides which.
         made_from: Code points of the characters whose halves are taken; None for all of ``glyphs``.
-
-    Raises:
-        InputError: If ``glyphs`` do not give so many, or a stroke is broken.
-    """
-    found = invent_some(glyphs, count, seed, made_from)
-    if len(found) < count:
-        halved = len(_halved(glyphs, made_from))
-        raise InputError(f"only {len(found)} of {count} characters can be invented from {halved} real ones")
-    return found
-
-
-def invent_some(
-    glyphs: Mapping[int, GlyphStrokes], most: int, seed: int, made_from: Collection[int] | None = None
-) -> tuple[Invention, ...]:
-    """As ``invent``, but as many as ``glyphs`` give, ``most`` of them at most.
 
     Raises:
         InputError: If a stroke is broken.
     """
     rng = np.random.default_rng(seed)
-    taken = {_pair(*halves) for glyph in glyphs.values() if len(halves := _halves(glyph.tree)) == TWO}
-    halved = _halved(glyphs, made_from)
-    inventions: list[Invention] = []
+    taken = {_pair(*halves) for glyph in glyphs.values() if len(halves := _halves(glyph.tree)) == _TWO}
+    chosen = (glyphs[codepoint] for codepoint in sorted(glyphs if made_from is None else made_from))
+    halved = [glyph for glyph in chosen if _is_halved(glyph)]
+    inventions: list[GlyphStrokes] = []
     while len(inventions) < most and (added := _round(halved, taken, most - len(inventions), rng)):
         inventions += [_joined(len(inventions) + index, *pair) for index, pair in enumerate(added)]
     return tuple(inventions)
-
-
-def glyph_of(invention: Invention) -> GlyphStrokes:
-    """The invention as a character, for all that draws characters; its code point is its own, and private."""
-    strokes = tuple(Stroke(path, "") for path in invention.strokes)
-    where = f"invented from {' and '.join(invention.made_of)}"
-    return GlyphStrokes(PRIVATE_USE + invention.number, strokes, invention.tree, None, where)
-
-
-def _halved(glyphs: Mapping[int, GlyphStrokes], made_from: Collection[int] | None) -> list[GlyphStrokes]:
-    """Those that halves are taken from, by code point."""
-    chosen = (glyphs[codepoint] for codepoint in sorted(glyphs if made_from is None else made_from))
-    return [glyph for glyph in chosen if _is_halved(glyph)]
 
 
 def _round(
@@ -121,40 +66,35 @@ def _round(
         for other in rng.permutation(len(halved)).tolist():
             second = halved[other]
             pair = _pair(first.tree.children[0], second.tree.children[1])
-            if _layout(first) == _layout(second) and pair not in taken and _fits(edges(first), edges(second)):
+            if _axis(first) == _axis(second) and pair not in taken and _fits(edges(first), edges(second)):
                 taken.add(pair)
                 pairs.append((first, second))
                 break
     return pairs
 
 
-def _joined(number: int, first: GlyphStrokes, second: GlyphStrokes) -> Invention:
+def _joined(number: int, first: GlyphStrokes, second: GlyphStrokes) -> GlyphStrokes:
+    """As a character, for all that draws characters; its code point is its own, and private."""
     one, other = first.tree.children[0], second.tree.children[1]
     strokes = (*first.strokes[: one.strokes], *second.strokes[-other.strokes :])
-    return Invention(
-        number=number,
-        strokes=tuple(stroke.path for stroke in strokes),
-        elements=(one.element, other.element),
-        position=_layout(first)[0],
-        made_of=(first.literal, second.literal),
-        tree=Component("", "", "", 0, (one, other), len(strokes)),
-    )
+    tree = Component("", "", "", 0, (one, other), len(strokes))
+    where = f"invented from {first.literal} and {second.literal}"
+    return GlyphStrokes(PRIVATE_USE + number, strokes, tree, None, where)
 
 
 def _is_halved(glyph: GlyphStrokes) -> bool:
     """Whether it is of two whole halves with names, one after the other, and can be drawn stroke by stroke."""
     children = glyph.tree.children
     return (
-        tuple(child.position for child in children) in _POSITIONS
+        tuple(child.position for child in children) in _AXES
         and all(child.element and child.strokes and not child.part for child in children)
         and sum(child.strokes for child in children) == len(glyph.strokes)
         and glyph.svg is None
     )
 
 
-def _layout(glyph: GlyphStrokes) -> tuple[Position, int]:
-    """How its halves lie, and the axis across the line between them."""
-    return _POSITIONS[tuple(child.position for child in glyph.tree.children)]
+def _axis(glyph: GlyphStrokes) -> int:
+    return _AXES[tuple(child.position for child in glyph.tree.children)]
 
 
 def _halves(tree: Component) -> tuple[Component, ...]:
@@ -171,7 +111,7 @@ def _pair(first: Component, second: Component) -> frozenset[str]:
 
 
 def _edges(glyph: GlyphStrokes) -> _Edges:
-    strokes, count, axis = curves_of(glyph), glyph.tree.children[0].strokes, _layout(glyph)[1]
+    strokes, count, axis = curves_of(glyph), glyph.tree.children[0].strokes, _axis(glyph)
     return _Edges(
         max(float(stroke[:, 0::3, axis].max()) for stroke in strokes[:count]),
         min(float(stroke[:, 0::3, axis].min()) for stroke in strokes[count:]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from kanjiprep.dataset import workers
 from kanjiprep.dataset.kanjivg import GlyphStrokes
-from kanjiprep.evaluation import features, pictures, reference
+from kanjiprep.dataset.raster import Style
+from kanjiprep.evaluation import features, reference
 from kanjiprep.evaluation.bands import Bands
-from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.features import Values
 from kanjiprep.evaluation.proof import corruptions, inventions
 from kanjiprep.evaluation.proof.corruptions import KINDS, SEVERITIES
@@ -61,17 +62,15 @@ class _Job:
 
     Attributes:
         name: Of its group.
-        number: Of the character, and of the variation and damage that it gets.
+        number: Of the variation and damage that it gets.
+        of: A picture that stands, or the character to draw.
+        others: That damage may draw over it.
     """
 
     name: Name
     number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Easel:
-    material: Material
-    invented: tuple[GlyphStrokes, ...]
+    of: Path | GlyphStrokes
+    others: tuple[GlyphStrokes, ...] = ()
 
 
 def measure(material: Material, pictures_per_kind: int, progress: Progress) -> Measured:
@@ -83,51 +82,51 @@ def measure(material: Material, pictures_per_kind: int, progress: Progress) -> M
         progress: Hears of both.
 
     Raises:
-        InputError: If a picture cannot be read, or a stroke is broken.
+        DatasetError: If a picture of it cannot be read.
+        InputError: If a stroke is broken.
     """
     bands = reference.measure(material.training, progress)
-    second = [one.glyph.codepoint for one in material.second]
-    made = inventions.invent_some(material.drawings, MOST_INVENTED, 0, second)
-    easel = _Easel(material, tuple(map(inventions.glyph_of, made)))
-    jobs = tuple(_jobs(pictures_per_kind, len(made)))
+    jobs = tuple(_jobs(material, pictures_per_kind))
+    work = functools.partial(_measured, material.style)
     rows: list[Values] = []
-    for part in workers.in_threads(functools.partial(_measured, easel), jobs, workers.available(), 8):
+    for part in workers.in_threads(work, jobs, workers.available(), 8):
         rows.append(part)
         progress("measure sound and damaged pictures", sum(map(len, rows)), len(jobs))
     return Measured(material, bands, _grouped(jobs, np.concatenate(rows)))
 
 
-def _jobs(pictures_per_kind: int, invented: int) -> Iterator[_Job]:
-    for kind, count in ((SOUND, SOUND_PICTURES), (REDRAWN, REDRAWN_PICTURES), (INVENTED, invented)):
-        yield from (_Job((kind, 0.0), number) for number in range(count))
+def _jobs(material: Material, pictures_per_kind: int) -> Iterator[_Job]:
+    second = material.second
+    glyphs = [one.glyph for one in second]
+    for number in range(SOUND_PICTURES):
+        yield _Job((SOUND, 0.0), number, second[number % len(second)].path)
+    for number in range(REDRAWN_PICTURES):
+        yield _Job((REDRAWN, 0.0), number, glyphs[number % len(second)])
+    invented = inventions.invent(material.drawings, MOST_INVENTED, 0, [one.codepoint for one in glyphs])
+    yield from (_Job((INVENTED, 0.0), number, glyph) for number, glyph in enumerate(invented))
     for place, kind in enumerate(KINDS):
         first = SOUND_PICTURES + place * pictures_per_kind
         for severity in SEVERITIES:
-            yield from (_Job((kind, severity), first + index) for index in range(pictures_per_kind))
+            for number in range(first, first + pictures_per_kind):
+                one, *others = (glyphs[(number + index) % len(second)] for index in range(1 + _OTHERS))
+                yield _Job((kind, severity), number, one, tuple(others))
 
 
-def _measured(easel: _Easel, jobs: Sequence[_Job]) -> Values:
-    return np.array([features.measure(_paint(easel, job)) for job in jobs])
+def _measured(style: Style, jobs: Sequence[_Job]) -> Values:
+    return np.array([features.measure(_paint(style, job)) for job in jobs])
 
 
-def _paint(easel: _Easel, job: _Job) -> NDArray[np.uint8]:
+def _paint(style: Style, job: _Job) -> NDArray[np.uint8]:
     """(256, 256, 3) uint8 RGB."""
-    (kind, severity), rng = job.name, np.random.default_rng(job.number)
-    second, style, side_px = easel.material.second, easel.material.style, features.SIDE_PX
-    one = second[job.number % len(second)]
-    if kind == SOUND:
-        stands = pictures.load(Cell(0, SOUND, job.number, one.path), side_px)
-        return corruptions.vary_as_drawn(stands[..., 0], rng)
-    if kind == REDRAWN:
-        return corruptions.draw_sound(one.glyph, rng, side_px, style)
-    if kind == INVENTED:
-        return corruptions.draw_sound(easel.invented[job.number], rng, side_px, style)
-    others = [second[(job.number + 1 + index) % len(second)].glyph for index in range(_OTHERS)]
-    return corruptions.draw(kind, severity, one.glyph, others, rng, side_px, style)
+    (kind, severity), rng, side_px = job.name, np.random.default_rng(job.number), features.SIDE_PX
+    if isinstance(job.of, Path):
+        return reference.painted(job.of, corruptions.variation(rng))
+    if kind in KINDS:
+        return corruptions.draw(kind, severity, job.of, job.others, rng, side_px, style)
+    return corruptions.draw_sound(job.of, rng, side_px, style)
 
 
 def _grouped(jobs: Sequence[_Job], values: Values) -> dict[Name, Values]:
-    """Jobs of a group are one after another."""
     places: dict[Name, list[int]] = {}
     for place, job in enumerate(jobs):
         places.setdefault(job.name, []).append(place)

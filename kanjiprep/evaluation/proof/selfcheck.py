@@ -11,18 +11,18 @@ import numpy as np
 
 from kanjiprep.dataset import kanjivg, sources
 from kanjiprep.errors import DatasetError
-from kanjiprep.evaluation import score
+from kanjiprep.evaluation import measures, score
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.features import Values
 from kanjiprep.evaluation.judged import PictureScore
 from kanjiprep.evaluation.judging import Ways
-from kanjiprep.evaluation.proof import material, measures, painted
+from kanjiprep.evaluation.proof import material, painted
 from kanjiprep.evaluation.proof.corruptions import KINDS, MEDIUM, SEVERITIES, Corruption
 from kanjiprep.evaluation.proof.painted import INVENTED, REDRAWN, REDRAWN_PICTURES, SOUND, Measured, Name
 from kanjiprep.progress import Progress
 
 PICTURES_PER_KIND: Final = 60
-"""Of each kind at each severity: with them it takes about half a minute on two idle processors."""
+"""Of each kind at each severity: with them it takes about a minute on two processors."""
 EXPLODED_AUC: Final = 0.98
 """Least AUC of the score of exploded kinds at medium severity. Source: benchmarks/bench_judge.py."""
 CONTENT_AUC: Final = 0.85
@@ -96,7 +96,7 @@ class SelfCheck:
         dataset: Its folder.
         digest: Of the dataset; empty if it has none.
         characters: How many of it KanjiVG draws.
-        bands_of: How many of its pictures the bands are made of; the others are of other characters.
+        bands_of: How many pictures the bands are made of, none of them of a character that is tried.
         sound: How many sound pictures there are, all of the dataset itself.
         false_alarms: Share of them that is called exploded.
         redrawn: Figures of their characters drawn anew; other than sound ones if the dataset is drawn otherwise.
@@ -130,7 +130,7 @@ def run(
 
     Raises:
         DatasetError: If the dataset cannot be read, or has too few characters that KanjiVG draws.
-        InputError: If KanjiVG cannot be found or read, or a picture cannot.
+        InputError: If KanjiVG cannot be found or read.
     """
     found = sources.find(sources.KANJIVG, None, environ, sources.cache_folder(), progress)
     drawings = kanjivg.parse(sources.read_kanjivg(found))
@@ -143,8 +143,8 @@ def of(measured: Measured) -> SelfCheck:
     sound = _judged(measured, (SOUND, 0.0))
     kinds = tuple(_kind(one, measured, sound) for one in KINDS.values())
     false_alarms = _flagged(sound)
-    redrawn = _figures(measured, (REDRAWN, 0.0), sound[:REDRAWN_PICTURES])
-    invented = _figures(measured, (INVENTED, 0.0), sound)
+    redrawn = _figures(0.0, _judged(measured, (REDRAWN, 0.0)), sound[:REDRAWN_PICTURES])
+    invented = _figures(0.0, _judged(measured, (INVENTED, 0.0)), sound)
     made_of = measured.material
     return SelfCheck(
         dataset=made_of.dataset,
@@ -163,7 +163,7 @@ def of(measured: Measured) -> SelfCheck:
 def lines(found: SelfCheck) -> Iterator[str]:
     """The figures as a table, and what they say."""
     yield f"dataset    {found.dataset}, {found.characters:,} characters that KanjiVG draws"
-    yield f"sound      {found.sound} pictures against bands of {found.bands_of} of other characters"
+    yield f"sound      {found.sound} pictures against bands of {found.bands_of} pictures of others"
     yield ""
     yield f"{'AUC of the score':<18}{''.join(f'{severity:>7}' for severity in SEVERITIES)}   rank  flagged   at least"
     yield from map(_line, found.kinds)
@@ -202,18 +202,16 @@ def _kind(kind: Corruption, measured: Measured, sound: Sequence[PictureScore]) -
         floor=(EXPLODED_AUC if kind.style else CONTENT_AUC) if kind.named else None,
         floor_at=MEDIUM if kind.style else 1.0,
         rank=measures.rank_correlation(severities, badness),
-        figures=tuple(_figures(measured, (kind.name, severity), sound) for severity in SEVERITIES),
+        figures=tuple(_figures(severity, ones, sound) for severity, ones in bad.items()),
     )
 
 
-def _figures(measured: Measured, name: Name, sound: Sequence[PictureScore]) -> Figures:
-    bad = _judged(measured, name)
-
+def _figures(severity: float, bad: Sequence[PictureScore], sound: Sequence[PictureScore]) -> Figures:
     def auc(attribute: str, sign: int) -> float:
         low, high = (sign * np.array([getattr(one, attribute) for one in ones]) for ones in (sound, bad))
         return measures.auc(low, high)
 
-    return Figures(name[1], len(bad), auc("score", -1), auc("style", 1), auc("shape", 1), _flagged(bad))
+    return Figures(severity, len(bad), auc("score", -1), auc("style", 1), auc("shape", 1), _flagged(bad))
 
 
 def _judged(measured: Measured, name: Name) -> tuple[PictureScore, ...]:

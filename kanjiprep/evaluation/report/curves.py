@@ -8,15 +8,17 @@ from typing import Final
 
 from kanjiprep.evaluation.choose import Ranked
 from kanjiprep.evaluation.judged import JudgedRun, JudgedStep
+from kanjiprep.evaluation.kinds import WORDS, Kind, kinds
 from kanjiprep.evaluation.report import axes, words
 from kanjiprep.evaluation.report.axes import Axis
-from kanjiprep.evaluation.report.kinds import WORDS, Kind, kinds
 
 WIDTH: Final = 960
 LEFT: Final = 64
 RIGHT: Final = 944
 _TOP: Final = 40
 _GAP: Final = 34
+_SCORE: Final = 180
+"""Height of the panel of scores."""
 _BOTTOM: Final = 56
 Point = tuple[int, float | None]
 
@@ -68,7 +70,7 @@ class Shade:
     Attributes:
         x: Where it begins.
         width: How wide it is.
-        text: In words.
+        text: In words, its steps among them.
     """
 
     x: float
@@ -136,7 +138,6 @@ def _steps(run: JudgedRun) -> Iterator[int]:
     yield run.step
     yield from run.curves.steps[-1:]
     yield from (one.step for one in run.steps)
-    yield from (one.step for one in run.verdict.ranked)
     yield from (one.step for one in run.weights)
 
 
@@ -146,9 +147,9 @@ def _x(axis: Axis, step: float) -> float:
 
 def _panels(run: JudgedRun, steps: Axis) -> Iterator[Panel]:
     curves, top = run.curves, float(_TOP)
-    if run.verdict.ranked or any(one.score is not None for one in run.steps):
+    if any(one.score is not None for one in run.steps):
         yield _score_panel(run, steps, top)
-        top += 180 + _GAP
+        top += _SCORE + _GAP
     for name, numbers, height, is_log in (
         ("gradient norm, logarithmic", curves.gradient, 110, True),
         ("loss", curves.loss, 90, False),
@@ -177,11 +178,11 @@ def _panel(name: str, points: Sequence[Point], steps: Axis, edges: tuple[float, 
 
 
 def _score_panel(run: JudgedRun, steps: Axis, top: float) -> Panel:
-    edges = (top, top + 180)
+    edges = (top, top + _SCORE)
     ranked = [one for one in run.verdict.ranked if words.finite(one.smooth) is not None]
     sound = [one for one in ranked if not one.flags]
     ends = [end for one in sound for end in (one.low, one.high) if words.finite(end) is not None]
-    values = [*ends, *(one.score for one in ranked), *(one.score for one in run.steps if one.score is not None)]
+    values = [*ends, *(one.score for one in run.steps if one.score is not None)]
     axis = axes.linear([value for value in values if words.finite(value) is not None], 5)
     y = {one.step: None if one.flags else axis.at(one.smooth, edges[1], top) for one in ranked}
     line = _path([(_x(steps, step), value) for step, value in y.items()])
@@ -192,18 +193,18 @@ def _score_panel(run: JudgedRun, steps: Axis, top: float) -> Panel:
 
 def _marks(run: JudgedRun, steps: Axis, axis: Axis, edges: tuple[float, float]) -> Iterator[Mark]:
     places = {one.step: one for one in run.verdict.ranked}
-    scores = {one.step: one.score for one in run.steps} | {one.step: one.score for one in run.verdict.ranked}
-    for step, kind in kinds(run).items():
-        value = words.finite(scores.get(step))
+    found = kinds(run)
+    for one in run.steps:
+        value, kind = words.finite(one.score), found[one.step]
         if value is not None:
-            title = _mark_title(step, value, kind, places.get(step))
-            yield Mark(_x(steps, step), round(axis.at(value, edges[1], edges[0]), 2), kind, title)
+            title = _mark_title(one, kind, places.get(one.step))
+            yield Mark(_x(steps, one.step), round(axis.at(value, edges[1], edges[0]), 2), kind, title)
 
 
-def _mark_title(step: int, value: float, kind: Kind, place: Ranked | None) -> str:
-    told = f"step {step:,}: score {words.score(value)}, {WORDS[kind]}"
-    if place is not None and place.flags:
-        return f"{told}: {'; '.join(flag.text for flag in place.flags)}"
+def _mark_title(one: JudgedStep, kind: Kind, place: Ranked | None) -> str:
+    told = f"step {one.step:,}: score {words.score(one.score)}, {WORDS[kind]}"
+    if one.flags:
+        return f"{told}: {'; '.join(flag.text for flag in one.flags)}"
     return told if place is None else f"{told}, 95 % interval {words.interval(place.low, place.high)}"
 
 
@@ -244,8 +245,7 @@ def _ticks(axis: Axis, edges: tuple[float, float]) -> tuple[tuple[float, str], .
 def _shades(run: JudgedRun, axis: Axis) -> Iterator[Shade]:
     for phase in run.phases:
         start, end = (_x(axis, min(step, axis.high)) for step in (phase.start, phase.end or run.step))
-        until = f"to {phase.end:,}" if phase.end is not None else "to the end"
-        yield Shade(start, max(2.0, end - start), f"steps {phase.start:,} {until}: {phase.text}")
+        yield Shade(start, max(2.0, end - start), phase.text)
 
 
 def _checkpoints(run: JudgedRun, axis: Axis, bottom: float) -> Iterator[Mark]:
@@ -286,5 +286,5 @@ def _summary(run: JudgedRun, panels: Sequence[Panel]) -> str:
     drawn = words.listed([panel.name.split(",")[0] for panel in panels])
     found = kinds(run).values()
     chosen = "" if run.verdict.step is None else f" The chosen checkpoint is {run.verdict.step:,}."
-    flagged = f"{sum(kind == 'flagged' for kind in found)} of {len(found)} checkpoints are flagged"
-    return f"Curves over the steps: {drawn}. {flagged}, {len(run.phases)} explosions of the gradient.{chosen}"
+    dropped = f"{sum(kind == 'dropped' for kind in found)} of {len(found)} checkpoints are dropped"
+    return f"Curves over the steps: {drawn}. {dropped}, {len(run.phases)} explosions.{chosen}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
+from pathlib import Path
 from typing import Final
 
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.choose import Flag
 from kanjiprep.evaluation.judged import JudgedRun, Parts, PictureScore
+from kanjiprep.evaluation.kinds import SIGNS, WORDS, Kind, kinds, standing_for
 from kanjiprep.evaluation.report import words
-from kanjiprep.evaluation.report.kinds import SIGNS, WORDS, Kind, flags, kinds, shown_step
-from kanjiprep.evaluation.report.private import inside
-from kanjiprep.evaluation.report.thumbs import Shown
+from kanjiprep.evaluation.report.thumbs import Embedded
+from kanjiprep.privacy import inside
 
 _MOST_TIMES: Final = 3
 """The verdict, the strip and the grid."""
@@ -29,15 +31,15 @@ class Card:
         step: Of the run.
         label: Below it.
         score: Of the picture.
-        kind: Of its checkpoint, or ``flagged`` if the picture itself is.
+        kind: Of its checkpoint, or ``exploded`` if the picture itself is.
         sign: Of that kind.
         alt: In a sentence, instead of the picture.
-        why: Why it is flagged; empty if it is not.
+        why: What speaks against it; empty if nothing does.
         more: All that is known of it, a line each.
     """
 
     number: int
-    shown: Shown
+    shown: Embedded
     step: int
     label: str
     score: float | None
@@ -67,51 +69,56 @@ class Strip:
 
 def order(runs: Sequence[JudgedRun]) -> dict[Cell, int]:
     """How often each picture stands on the page, those that most deserve to be enlarged first."""
-    often = {step for step in map(shown_step, runs) if step is not None}
+    often = {standing_for(run)[0] for run in runs}
     ordered = [cell for _, cell in sorted(_wanted(runs), key=lambda one: one[0])]
     return {cell: _MOST_TIMES if cell.is_base or cell.step in often else 1 for cell in ordered}
 
 
-def cards(runs: Sequence[JudgedRun], shown: Mapping[Cell, Shown]) -> tuple[dict[Cell, Card], ...]:
+def cards(runs: Sequence[JudgedRun], shown: Mapping[Cell, Embedded]) -> tuple[dict[Cell, Card], ...]:
     """A card for each picture of each run; numbered over all of them."""
-    numbers = iter(range(sum(len(run.pictures) for run in runs)))
+    numbers = count()
     found = []
     for run in runs:
-        of_step, why = kinds(run), flags(run)
-        found.append(
-            {
-                one.cell: _card(run, one, shown[one.cell], next(numbers), of_step.get(one.cell.step, "sound"), why)
-                for one in run.pictures
-            }
-        )
+        steps, of_step = {one.step: one for one in run.steps}, kinds(run)
+        of: dict[Cell, Card] = {}
+        for one in run.pictures:
+            judged = None if one.cell.is_base else steps[one.cell.step]
+            kind: Kind = "base" if judged is None else "exploded" if one.fault else of_step[judged.step]
+            of[one.cell] = _card(
+                one, kind, judged.flags if judged else (), run.folder, shown[one.cell], next(numbers)
+            )
+        found.append(of)
     return tuple(found)
 
 
 def strips(run: JudgedRun, of: Mapping[Cell, Card]) -> tuple[Strip, ...]:
     """Those of ``run``, a prompt after the other."""
-    found: dict[tuple[str, int], list[Cell]] = {(name, 0): [] for name in run.prompts}
-    for cell in sorted(of, key=lambda one: (one.prompt, one.seed, not one.is_base, one.step)):
-        found.setdefault((cell.prompt, cell.seed), []).append(cell)
-    many = {name: sum(other == name for other, _ in found) for name, _ in found}
+    found: dict[tuple[str, int], list[Card]] = {}
+    for cell in _by_prompt(run, of):
+        found.setdefault((cell.prompt, cell.seed), []).append(of[cell])
+    many = Counter(name for name, _ in found)
     return tuple(
-        Strip(
-            name,
-            run.prompts.get(name, ""),
-            f"picture {seed + 1} of {many[name]}" if many[name] > 1 else "",
-            tuple(of[cell] for cell in cells),
-        )
-        for (name, seed), cells in _by_prompt(found, list(run.prompts))
-        if cells
+        Strip(name, run.prompts.get(name, ""), f"picture {seed + 1}" if many[name] > 1 else "", tuple(some))
+        for (name, seed), some in found.items()
     )
 
 
 def chosen(run: JudgedRun, of: Mapping[Cell, Card]) -> tuple[tuple[str, Card], ...]:
     """The first picture of each prompt at the chosen step of ``run``, with the name of the prompt."""
-    first: dict[str, Card | None] = dict.fromkeys(run.prompts)
-    for cell in sorted(of, key=lambda one: (one.prompt, one.seed)):
+    first: dict[str, Card] = {}
+    for cell in _by_prompt(run, of):
         if _is_at(cell, cell.prompt, run.verdict.step):
-            first[cell.prompt] = first.get(cell.prompt) or of[cell]
-    return tuple((name, card) for name, card in first.items() if card is not None)
+            first.setdefault(cell.prompt, of[cell])
+    return tuple(first.items())
+
+
+def _by_prompt(run: JudgedRun, cells: Iterable[Cell]) -> list[Cell]:
+    """``cells`` in the order of the run's prompts, what is not among them at the end, then by seed and step."""
+    place = {name: number for number, name in enumerate(run.prompts)}
+    last = len(place)
+    return sorted(
+        cells, key=lambda one: (place.get(one.prompt, last), one.prompt, one.seed, not one.is_base, one.step)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,39 +142,32 @@ def grid(runs: Sequence[JudgedRun], of: Sequence[Mapping[Cell, Card]]) -> tuple[
     """Prompts by runs, each run with the checkpoint that stands for it."""
     texts = {name: text for run in reversed(runs) for name, text in run.prompts.items()}
     names = [*texts, *sorted({cell.prompt for some in of for cell in some} - set(texts))]
-    found = (_row(name, texts.get(name, ""), runs, of) for name in names)
+    steps = [standing_for(run)[0] for run in runs]
+    found = (_row(name, texts.get(name, ""), steps, of) for name in names)
     return tuple(row for row in found if row.base is not None or any(row.cards))
 
 
-def _row(name: str, prompt: str, runs: Sequence[JudgedRun], of: Sequence[Mapping[Cell, Card]]) -> Row:
+def _row(name: str, prompt: str, steps: Sequence[int | None], of: Sequence[Mapping[Cell, Card]]) -> Row:
     bases = (card for some in of for cell, card in some.items() if cell.is_base and cell.prompt == name)
-    chosen = (
-        [some[cell] for cell in some if _is_at(cell, name, shown_step(run))]
-        for run, some in zip(runs, of, strict=True)
+    shown = (
+        next((card for cell, card in some.items() if _is_at(cell, name, step)), None)
+        for step, some in zip(steps, of, strict=True)
     )
-    return Row(name, prompt, next(bases, None), tuple(next(iter(found), None) for found in chosen))
+    return Row(name, prompt, next(bases, None), tuple(shown))
 
 
 def _is_at(cell: Cell, prompt: str, step: int | None) -> bool:
     return cell.prompt == prompt and cell.step == step and not cell.is_base
 
 
-def _by_prompt(
-    found: Mapping[tuple[str, int], list[Cell]], names: list[str]
-) -> list[tuple[tuple[str, int], list[Cell]]]:
-    """In the order of the run's prompts, what is not among them at the end."""
-    place = {name: number for number, name in enumerate(names)}
-    return sorted(found.items(), key=lambda one: (place.get(one[0][0], len(names)), one[0]))
-
-
 def _wanted(runs: Sequence[JudgedRun]) -> Iterator[tuple[tuple[int, int], Cell]]:
     for run in runs:
-        of_step, steps, center = kinds(run), [one.step for one in run.steps], shown_step(run) or run.step
+        of_step, steps, center = kinds(run), [one.step for one in run.steps], standing_for(run)[0] or run.step
         beside = {
             other
             for before, after in pairwise(steps)
             for other, one in ((before, after), (after, before))
-            if of_step[one] == "flagged"
+            if of_step[one] == "dropped"
         }
         for picture in run.pictures:
             cell = picture.cell
@@ -176,30 +176,32 @@ def _wanted(runs: Sequence[JudgedRun]) -> Iterator[tuple[tuple[int, int], Cell]]
             yield (rank, abs(cell.step - center)), cell
 
 
-def _card(
-    run: JudgedRun, one: PictureScore, shown: Shown, number: int, of_step: Kind, why: Mapping[int, tuple[Flag, ...]]
-) -> Card:
-    cell = one.cell
-    reasons = [] if cell.is_base else [flag.text for flag in why.get(cell.step, ())]
-    if one.fault and one.fault not in reasons:
-        reasons.append(f"this picture: {one.fault}")
-    kind: Kind = "base" if cell.is_base else "flagged" if one.fault else of_step
-    value = words.finite(one.score)
+def _card(one: PictureScore, kind: Kind, flags: Sequence[Flag], folder: Path, shown: Embedded, number: int) -> Card:
+    cell, value = one.cell, words.finite(one.score)
+    reasons = [f"checkpoint dropped: {flag.text}" for flag in flags]
+    reasons += [f"picture exploded: {one.fault}"] if one.fault else []
     step = "base model" if cell.is_base else f"step {cell.step:,}"
-    alt = f"{step}, {cell.prompt}, score {words.score(value)}, {WORDS[kind]}"
-    label = "base" if cell.is_base else f"{cell.step:,}"
-    more = tuple(_more(run, one, reasons))
-    return Card(number, shown, cell.step, label, value, kind, SIGNS[kind], alt, "; ".join(reasons), more)
+    return Card(
+        number=number,
+        shown=shown,
+        step=cell.step,
+        label="base" if cell.is_base else f"{cell.step:,}",
+        score=value,
+        kind=kind,
+        sign=SIGNS[kind],
+        alt=f"{step}, {cell.prompt}, score {words.score(value)}, {WORDS[kind]}",
+        why="; ".join(reasons),
+        more=(*map(words.sentence, reasons), *_more(one, folder)),
+    )
 
 
-def _more(run: JudgedRun, one: PictureScore, reasons: Sequence[str]) -> Iterator[str]:
-    yield from (words.sentence(f"Flagged: {reason}") for reason in reasons)
+def _more(one: PictureScore, folder: Path) -> Iterator[str]:
     yield f"Style {words.fixed(one.style)} and shape {words.fixed(one.shape)} half bands out of range."
     if one.oddities:
         yield words.sentence(f"Most out of range: {words.listed(one.oddities)}")
     if one.parts is not None:
         yield from _parts(one.parts)
-    yield inside(one.cell.path, run.folder)
+    yield inside(one.cell.path, folder)
 
 
 def _parts(parts: Parts) -> Iterator[str]:

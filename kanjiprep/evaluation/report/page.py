@@ -11,15 +11,16 @@ from typing import Final
 from markupsafe import Markup
 
 from kanjiprep.evaluation.cells import Cell
+from kanjiprep.evaluation.compare import Comparison
 from kanjiprep.evaluation.judged import JudgedRun
+from kanjiprep.evaluation.kinds import standing_for
 from kanjiprep.evaluation.report import curves, gallery, sides, thumbs, words
 from kanjiprep.evaluation.report.curves import Figure
 from kanjiprep.evaluation.report.gallery import Card, Strip
-from kanjiprep.evaluation.report.kinds import SIGNS, kinds, shown_step
 from kanjiprep.evaluation.report.private import private
 from kanjiprep.evaluation.report.sides import Spent
 from kanjiprep.evaluation.report.table import Table, table
-from kanjiprep.evaluation.report.told import Comparison, Told, headline, told
+from kanjiprep.evaluation.report.told import Told, headline, told
 from kanjiprep.progress import Progress
 from kanjiprep.resources import html_environment, shipped
 
@@ -40,7 +41,7 @@ class _Part:
         figure: The curves; None without any.
         strips: Pictures by prompt.
         table: Of the checkpoints.
-        shown: In words, which checkpoint stands for the run.
+        shown: Which checkpoint stands for the run, in words.
     """
 
     run: JudgedRun
@@ -58,24 +59,24 @@ def page(runs: Sequence[JudgedRun], comparison: Comparison | None, progress: Pro
 
     Args:
         runs: One or several.
-        comparison: Which of them is best; None if they were not compared.
+        comparison: Which of them is best; None of one.
         progress: Hears how far the pictures are.
 
     Raises:
         KanjiprepError: If a picture cannot be read.
     """
     clean = [private(run) for run in runs]
-    shown = thumbs.shown(gallery.order(clean), progress)
+    shown = thumbs.embedded(gallery.order(clean), progress)
     of = gallery.cards(clean, shown)
     last = curves.last_step(clean)
     differ, same = sides.settings(clean)
     return _rendered(
         title=f"kanjiprep report: {words.listed([run.name for run in clean])}",
-        headline=headline(clean, comparison),
+        headline=headline(comparison),
         comparison=comparison,
         parts=[_part(run, some, last) for run, some in zip(clean, of, strict=True)],
         grid=gallery.grid(clean, of),
-        figures=sides.figures(clean) if clean else (),
+        figures=sides.figures(clean),
         differ=differ,
         same=same,
         enlarged=sum(bool(one.large) for one in shown.values()),
@@ -92,15 +93,8 @@ def _part(run: JudgedRun, of: Mapping[Cell, Card], last: int) -> _Part:
         figure=curves.figure(run, last),
         strips=gallery.strips(run, of),
         table=table(run),
-        shown=_shown(run),
+        shown=standing_for(run)[1],
     )
-
-
-def _shown(run: JudgedRun) -> str:
-    step = shown_step(run)
-    if step is None:
-        return "no sound checkpoint"
-    return f"step {step:,}, chosen" if kinds(run).get(step) == "chosen" else f"step {step:,}, the last sound one"
 
 
 def _rendered(**values: object) -> bytes:
@@ -112,7 +106,7 @@ def _rendered(**values: object) -> bytes:
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
         policy=_policy(style, script),
-        signs=SIGNS,
+        chart={"width": curves.WIDTH, "left": curves.LEFT, "right": curves.RIGHT},
         ja=words.japanese,
         score=words.score,
         sentence=words.sentence,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,7 +19,7 @@ _SECRET: Final = re.compile(
 
 
 def private(run: JudgedRun) -> JudgedRun:
-    """``run`` without paths of this machine in what it tells in words."""
+    """``run`` without paths of this machine and what looks like a secret in what it tells in words."""
     roots = (run.folder, *run.folder.parents)
     settings = {key: _setting(value, roots) for key, value in run.settings.items()}
     told = {name: _told(getattr(run, name), roots) for name in _TOLD}
@@ -44,8 +43,6 @@ def _told(value: T, roots: tuple[Path, ...]) -> T:
         made = _text(value, roots)
     elif isinstance(value, tuple):
         made = tuple(_told(one, roots) for one in value)
-    elif isinstance(value, Mapping):
-        made = {key: _told(one, roots) for key, one in value.items()}
     elif is_dataclass(value) and not isinstance(value, type):
         made = replace(value, **{one.name: _told(getattr(value, one.name), roots) for one in fields(value)})
     return made  # type: ignore[no-any-return]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kanjiprep.evaluation.judged import JudgedRun
+from kanjiprep.evaluation.kinds import kinds
 from kanjiprep.evaluation.report import words
-from kanjiprep.evaluation.report.kinds import kinds
 
 Rows = tuple[tuple[str, tuple[str, ...]], ...]
 """A name, and a text for each run."""
@@ -18,7 +18,6 @@ class Spent:
     """Time and money of a run, as texts.
 
     Attributes:
-        name: Of the run.
         hours: That it ran.
         usd: What that cost.
         step: Seconds of a step.
@@ -26,7 +25,6 @@ class Spent:
         after: What of it was spent after the chosen checkpoint; empty without one.
     """
 
-    name: str
     hours: str
     usd: str
     step: str
@@ -38,7 +36,7 @@ def spent(run: JudgedRun) -> Spent:
     """Time and money of ``run``."""
     cost = run.cost
     step = f"{words.number(cost.step_s)} s" if words.finite(cost.step_s) is not None else words.NOTHING
-    return Spent(run.name, words.span(cost.hours), words.usd(cost.usd), step, cost.price_source, _after(run))
+    return Spent(words.span(cost.hours), words.usd(cost.usd), step, cost.price_source, _after(run))
 
 
 def figures(runs: Sequence[JudgedRun]) -> Rows:
@@ -63,21 +61,22 @@ def ending(run: JudgedRun) -> str:
 def _figures(run: JudgedRun) -> dict[str, str]:
     found, cost = kinds(run), spent(run)
     place = next((one for one in run.verdict.ranked if one.step == run.verdict.step), None)
+    others = [step for step in run.verdict.tied if step != run.verdict.step]
     weights = [one for one in run.steps if one.has_weights]
     return {
         "verdict": f"step {run.verdict.step:,}" if run.verdict.step is not None else run.verdict.status,
         "score": words.score(place.smooth) if place else words.NOTHING,
         "95 % interval": words.interval(place.low, place.high) if place else words.NOTHING,
-        "may be as good": words.steps(run.verdict.tied) or words.NOTHING,
-        "checkpoints": f"{len(weights):,}, {sum(found[one.step] == 'flagged' for one in weights):,} flagged",
-        "explosions of the gradient": f"{len(run.phases):,}",
+        "may be as good": words.steps(others) or words.NOTHING,
+        "checkpoints": f"{len(weights):,}, {sum(found[one.step] == 'dropped' for one in weights):,} dropped",
+        "explosions": f"{len(run.phases):,}",
         "pictures judged": f"{sum(not one.cell.is_base for one in run.pictures):,}",
         "progress": ending(run),
         "trained": cost.hours,
         "cost": cost.usd,
         "spent after the chosen one": cost.after or words.NOTHING,
         "seconds of a step": cost.step,
-        "dataset": f"{run.dataset.pictures:,} pictures, {run.dataset.digest[:12]}",
+        "dataset": f"{run.dataset.pictures:,} pictures, {run.dataset.digest[:12]}".removesuffix(", "),
     }
 
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from kanjiprep.evaluation.choose import Ranked
 from kanjiprep.evaluation.judged import JudgedRun, JudgedStep, Parts, WeightPoint
+from kanjiprep.evaluation.kinds import SIGNS, WORDS, Kind, kinds
 from kanjiprep.evaluation.report import words
-from kanjiprep.evaluation.report.kinds import SIGNS, WORDS, Kind, kinds
 
 Field = tuple[str, float | str | None]
 """As it is read, and as it is sorted; None at the end."""
@@ -22,7 +22,7 @@ _PLAIN: Final[tuple[tuple[str, Sort], ...]] = (
     ("style", "number"),
     ("shape", "number"),
     ("pictures", "number"),
-    ("flags", "text"),
+    ("dropped for", "text"),
 )
 _WEIGHTS: Final[tuple[tuple[str, Sort], ...]] = (("‖BA‖", "number"), ("spectral", "number"), ("jump", "number"))
 _PARTS: Final[tuple[tuple[str, Sort], ...]] = (

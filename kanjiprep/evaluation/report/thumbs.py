@@ -6,7 +6,7 @@ import base64
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -30,15 +30,17 @@ _THUMB_SHARE: Final = 0.8
 _MOST_THUMB: Final = 6_000
 _MOST_LARGE: Final = 1_000
 """A picture further down the list than that is not tried, because it could hardly have room."""
-_LEVELS: Final = ((THUMB_PX, 75), (THUMB_PX, 40), (112, 30), (80, 15), (48, 5))
+_THUMBS: Final = ((THUMB_PX, 75), (THUMB_PX, 40), (112, 30), (80, 15), (48, 5))
+"""Sides and qualities, the best first; a thumbnail is as good as its share of the budget allows."""
+_LARGES: Final = ((LARGE_PX, 60), (LARGE_PX, 10))
 _LARGE_ENOUGH: Final = 30_000
-_LARGE_QUALITIES: Final = (60, 10)
+"""Bytes of a large picture that is shown well; more is noise, of which there is little to see."""
 _METHOD: Final = 2
 _STAGE: Final = "pictures"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Embedded:
     """A picture as the page holds it.
 
     Attributes:
@@ -50,13 +52,7 @@ class Shown:
     large: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    thumb: bytes
-    large: bytes
-
-
-def shown(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Shown]:
+def embedded(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Embedded]:
     """All of ``cells``, ready for the page.
 
     Args:
@@ -68,7 +64,7 @@ def shown(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Shown]:
     """
     budget = max(int(_LEAST * BUDGET), BUDGET - _SAID * len(cells))
     most = min(_MOST_THUMB, int(_THUMB_SHARE * budget * 3 / 4) // max(1, len(cells)))
-    made: dict[Cell, _Made] = {}
+    made: dict[Cell, Embedded] = {}
     progress(_STAGE, 0, len(cells))
     wanted = [(cell, number < _MOST_LARGE) for number, cell in enumerate(cells)]
     for part in in_processes(functools.partial(_some, most), wanted, available(), cell_pixels.AT_ONCE):
@@ -77,33 +73,23 @@ def shown(cells: Mapping[Cell, int], progress: Progress) -> dict[Cell, Shown]:
     return _fitted(made, cells, budget)
 
 
-def _some(most: int, wanted: Sequence[tuple[Cell, bool]]) -> dict[Cell, _Made]:
+def _some(most: int, wanted: Sequence[tuple[Cell, bool]]) -> dict[Cell, Embedded]:
     return {cell: _one(cell, is_large, most) for cell, is_large in wanted}
 
 
-def _one(cell: Cell, is_large: bool, most: int) -> _Made:
+def _one(cell: Cell, is_large: bool, most: int) -> Embedded:
     loaded = cell_pixels.load(cell, LARGE_PX if is_large else THUMB_PX)
-    return _Made(_thumb(loaded, most), _large(loaded) if is_large else b"")
+    return Embedded(_address(loaded, _THUMBS, most), _address(loaded, _LARGES, _LARGE_ENOUGH) if is_large else "")
 
 
-def _large(loaded: NDArray[np.uint8]) -> bytes:
-    """Well, or badly if it is noise, of which there is little to see."""
-    made = b""
-    for quality in _LARGE_QUALITIES:
-        made = _webp(Image.fromarray(loaded), quality)
-        if len(made) <= _LARGE_ENOUGH:
+def _address(loaded: NDArray[np.uint8], levels: Sequence[tuple[int, int]], most: int) -> str:
+    """As good a picture as ``most`` bytes allow, and at worst the last of ``levels``, as a ``data:`` address."""
+    data = b""
+    for side_px, quality in levels:
+        data = _webp(Image.fromarray(cell_pixels.reduced(loaded, side_px)), quality)
+        if len(data) <= most:
             break
-    return made
-
-
-def _thumb(loaded: NDArray[np.uint8], most: int) -> bytes:
-    """As good as ``most`` bytes allow."""
-    made = b""
-    for side, quality in _LEVELS:
-        made = _webp(Image.fromarray(loaded).resize((side, side), Image.Resampling.BOX), quality)
-        if len(made) <= most:
-            break
-    return made
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
 def _webp(picture: Image.Image, quality: int) -> bytes:
@@ -112,21 +98,13 @@ def _webp(picture: Image.Image, quality: int) -> bytes:
     return stream.getvalue()
 
 
-def _fitted(made: Mapping[Cell, _Made], times: Mapping[Cell, int], budget: int) -> dict[Cell, Shown]:
+def _fitted(made: Mapping[Cell, Embedded], times: Mapping[Cell, int], budget: int) -> dict[Cell, Embedded]:
     """Large pictures in order for as long as there is room for each as often as it stands on the page."""
-    left = budget - sum(_encoded(len(one.thumb)) * times[cell] for cell, one in made.items())
-    fitted: dict[Cell, Shown] = {}
+    left = budget - sum(len(one.thumb) * times[cell] for cell, one in made.items())
+    fitted: dict[Cell, Embedded] = {}
     for cell, one in made.items():
-        cost = _encoded(len(one.large)) * times[cell]
-        fits = bool(one.large) and cost <= left
+        cost = len(one.large) * times[cell]
+        fits = cost <= left
         left -= cost if fits else 0
-        fitted[cell] = Shown(_address(one.thumb), _address(one.large) if fits else "")
+        fitted[cell] = one if fits else replace(one, large="")
     return fitted
-
-
-def _encoded(size: int) -> int:
-    return (size + 2) // 3 * 4
-
-
-def _address(data: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from kanjiprep.evaluation.choose import Ranked
+from kanjiprep.evaluation.choose import Ranked, Verdict
+from kanjiprep.evaluation.compare import Comparison
 from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.report import words
 from kanjiprep.evaluation.report.sides import ending
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Which of several runs is best.
-
-    Attributes:
-        best: Its name; None if that cannot be told.
-        why: A sentence, without a full stop.
-    """
-
-    best: str | None
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +23,7 @@ class Told:
         why: The reason, in a sentence.
         surety: How sure that is, a sentence each.
         advice: What to do next, in a sentence.
-        commands: What to type for it.
+        command: What to type for it; empty if there is nothing to type.
         ending: How far the run came.
     """
 
@@ -44,36 +32,37 @@ class Told:
     why: str
     surety: tuple[str, ...]
     advice: str
-    commands: tuple[str, ...]
+    command: str
     ending: str
 
 
 def told(run: JudgedRun) -> Told:
     """The verdict on ``run``."""
-    headline = {"cannot tell": "Cannot tell which is best", "none": "No checkpoint to choose"}.get(
-        run.verdict.status, f"Step {run.verdict.step or 0:,}"
-    )
-    advice, commands = _next(run)
+    advice, command = _next(run)
     return Told(
-        run.verdict.status,
-        headline,
-        words.sentence(run.verdict.why),
-        _surety(run),
-        advice,
-        commands,
-        words.sentence(ending(run)),
+        status=run.verdict.status,
+        headline=_headline(run.verdict),
+        why=words.sentence(run.verdict.why),
+        surety=_surety(run),
+        advice=advice,
+        command=command,
+        ending=words.sentence(ending(run)),
     )
 
 
-def headline(runs: Sequence[JudgedRun], comparison: Comparison | None) -> str:
-    """The answer over all of ``runs``; empty if there is one, or nobody has compared them."""
-    if len(runs) < 2 or comparison is None:  # noqa: PLR2004
+def headline(comparison: Comparison | None) -> str:
+    """The answer over several runs; empty if they were not compared."""
+    if comparison is None:
         return ""
-    best = next((run for run in runs if run.name == comparison.best), None)
-    if best is None:
-        return "Cannot tell which run is best"
-    step = best.verdict.step
-    return f"The best run is {best.name}" + (f", step {step:,}" if step is not None else "")
+    if comparison.run is not None:
+        return f"The best run is {comparison.run}, step {comparison.step:,}"
+    return "No run has a checkpoint to choose" if comparison.status == "none" else "Cannot tell which run is best"
+
+
+def _headline(verdict: Verdict) -> str:
+    if verdict.step is not None:
+        return f"Step {verdict.step:,}"
+    return "Cannot tell which is best" if verdict.status == "cannot tell" else "No checkpoint to choose"
 
 
 def _surety(run: JudgedRun) -> tuple[str, ...]:
@@ -98,16 +87,28 @@ def _tie(others: list[int]) -> str:
     return f"{many} may be as good: {words.steps(others, 12)}."
 
 
-def _next(run: JudgedRun) -> tuple[str, tuple[str, ...]]:
-    name = shlex.quote(f"runs/{run.name}")
-    chosen, tied = run.verdict.step, run.verdict.tied
+def _next(run: JudgedRun) -> tuple[str, str]:
+    """What to do, and what to type for it; empty if there is nothing to type."""
     with_weights = {one.step for one in run.steps if one.has_weights}
-    if chosen is not None and chosen not in with_weights:
-        return "Its adapter is not in the run folder any more, so there is nothing to publish.", ()
+    chosen = run.verdict.step
     if chosen is not None:
-        return "To publish it:", (f"kanjiprep publish {name} REPO --checkpoint {chosen}",)
-    if run.verdict.status == "cannot tell":
-        own = [f"kanjiprep publish {name} REPO --checkpoint {step}" for step in tied if step in with_weights]
-        advice = "More pictures for each checkpoint would tell more. To publish nevertheless, look at the strips"
-        return (f"{advice} and name one yourself, for example:", tuple(own[:1])) if own else (f"{advice}.", ())
-    return "Nothing here is fit to be published.", ()
+        if chosen not in with_weights:
+            return "Its adapter is not in the run folder any more, so there is nothing to publish.", ""
+        return "To publish it:", _publish(run.folder, chosen)
+    if run.verdict.status == "none":
+        return "Nothing here is fit to be published.", ""
+    advice = "More pictures for each checkpoint would tell more."
+    step = next((step for step in run.verdict.tied if step in with_weights), None)
+    if step is None:
+        return advice, ""
+    more = "To publish nevertheless, look at the strips and name one yourself, for example:"
+    return f"{advice} {more}", _publish(run.folder, step)
+
+
+def _publish(run: Path, step: int) -> str:
+    """The command, as it works where the report is made; where a run that is not below here lies, is private."""
+    here = Path.cwd()
+    name = "RUN"
+    if run.is_relative_to(here):
+        name = run.name if run.parent == here / "runs" else str(run.relative_to(here))
+    return f"kanjiprep publish {shlex.quote(name)} REPO_ID --checkpoint {step}"

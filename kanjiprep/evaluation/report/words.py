@@ -13,6 +13,8 @@ NOTHING: Final = "–"
 """Stands where there is no number."""
 _SMALL: Final = 1e-3
 _WHOLE: Final = 1000
+_WORD: Final = re.compile(r"[^\W\d_]+(?![\w/-]|\.\w)")
+"""Letters alone at the beginning: ``sd35-large-lora`` and ``output/a.png`` are written as they are."""
 _JAPANESE: Final = re.compile(
     "[\u2e80-\u2fdf\u3000-\u30ff\u31c0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U000323af]+"
 )
@@ -77,10 +79,11 @@ def steps(numbers: Sequence[int], most: int = 8) -> str:
 
 
 def sentence(text: str) -> str:
-    """``text`` with a capital in front and a full stop behind."""
+    """``text`` with a capital in front, unless it begins with a name or path, and a full stop behind."""
     stripped = text.strip()
     ends = "" if stripped.endswith((".", "!", "?", "。", "…")) or not stripped else "."
-    return stripped[:1].upper() + stripped[1:] + ends
+    first = stripped[:1].upper() if _WORD.match(stripped) else stripped[:1]
+    return first + stripped[1:] + ends
 
 
 def japanese(text: str) -> Markup:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from kanjiprep.errors import TrainerError, os_reason
 from kanjiprep.evaluation.strips import palette, placed
+from kanjiprep.training.running import files
 
 COLOURS: Final = 128
 _OWN: Final = tuple(
@@ -22,10 +20,10 @@ _EFFORT: Final = 6
 
 
 def write(folder: Path, name: str, picture: Image.Image, document: bytes) -> None:
-    """Write ``name.png`` and ``name.json`` into ``folder``, aside and then renamed.
+    """Write ``name.png`` and ``name.json`` into ``folder``.
 
     Args:
-        folder: Made if it is not there.
+        folder: One that is there.
         name: Of both files, without its ending.
         picture: RGB.
         document: From ``sidecar``.
@@ -33,20 +31,8 @@ def write(folder: Path, name: str, picture: Image.Image, document: bytes) -> Non
     Raises:
         TrainerError: If they cannot be written.
     """
-    made = {folder / f"{name}.png": encoded(picture), folder / f"{name}.json": document}
-    aside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in made}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, data in made.items():
-            aside[path].write_bytes(data)
-        for path, written in aside.items():
-            written.replace(path)
-    except OSError as error:
-        for written in aside.values():
-            with suppress(OSError):
-                written.unlink()
-        remedy = "free the space, fix the permissions, or give another folder"
-        raise TrainerError(f"cannot be written: {os_reason(error)}", str(folder / f"{name}.png"), remedy) from error
+    files.replace(folder / f"{name}.png", encoded(picture))
+    files.replace(folder / f"{name}.json", document)
 
 
 def encoded(picture: Image.Image) -> bytes:

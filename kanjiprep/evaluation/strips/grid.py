@@ -9,8 +9,9 @@ from typing import Final
 from PIL import Image
 
 from kanjiprep.evaluation.judged import JudgedRun
-from kanjiprep.evaluation.strips import cells, paint, placed
-from kanjiprep.evaluation.strips.cells import BASE, Mark, Pictures, Row, Shown
+from kanjiprep.evaluation.kinds import standing_for
+from kanjiprep.evaluation.strips import contents, paint, placed
+from kanjiprep.evaluation.strips.contents import BASE, Pictures, Row, Shown
 from kanjiprep.evaluation.strips.labels import Labels
 from kanjiprep.evaluation.strips.placed import GAP_PX, MARGIN_PX, Layout, Page, Placed, Words
 from kanjiprep.evaluation.strips.strip import add_row_heading
@@ -24,12 +25,6 @@ _NAME_PX: Final = 16
 _LINES: Final = 3
 _TOP_PX: Final = 400
 _GAP_PX: Final = GAP_PX + 6
-_MEANINGS: Final[tuple[tuple[Mark, str], ...]] = (
-    ("chosen", "of its run"),
-    ("tied", "may be as good as the best of its run"),
-    ("flagged", "checkpoint not to be chosen"),
-    ("exploded", "picture is broken"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +64,10 @@ def grid(runs: Sequence[JudgedRun], load: paint.Load, labels: Labels) -> Image.I
 
 def layout(runs: Sequence[JudgedRun], labels: Labels) -> Layout:
     """Where everything on the grid of ``runs`` is."""
-    shown = [cells.pictures(run) for run in runs[:MOST_RUNS]]
+    shown = [contents.pictures(run) for run in runs[:MOST_RUNS]]
     found = columns(shown)
-    every = cells.rows(shown)
-    rows = every[: cells.MOST_ROWS]
+    every = contents.rows(shown)
+    rows = every[: contents.MOST_ROWS]
     side_px = _side_px(len(found), len(rows))
     wide = 2 * MARGIN_PX + len(found) * (side_px + _GAP_PX) - _GAP_PX
     page = Page(max(wide, _NARROWEST_PX), labels)
@@ -90,22 +85,13 @@ def layout(runs: Sequence[JudgedRun], labels: Labels) -> Layout:
 def columns(shown: Sequence[Pictures]) -> tuple[Column, ...]:
     """The base model if a run has pictures of it, then the runs."""
     painted = tuple(one for one in shown if one.has_base)
-    base = [Column(painted, BASE, "Base model", f"of {painted[0].run.name}")] if painted else []
+    base = [Column(painted, BASE, "Base model", "without an adapter")] if painted else []
     return (*base, *map(_column, shown))
 
 
 def _column(shown: Pictures) -> Column:
-    run = shown.run
-    painted = {step for _, step in shown.by_place if step != BASE}
-    sound = [one.step for one in run.steps if one.step in painted and not one.flags]
-    why = "cannot tell which is best" if run.verdict.status == "cannot tell" else "none is chosen"
-    if run.verdict.step is not None:
-        return Column((shown,), run.verdict.step, run.name, f"step {run.verdict.step:,}, chosen")
-    if sound:
-        return Column((shown,), sound[-1], run.name, f"step {sound[-1]:,}, last sound one; {why}")
-    if painted:
-        return Column((shown,), max(painted), run.name, f"step {max(painted):,}, the last; none is sound")
-    return Column((shown,), None, run.name, "no pictures")
+    step, why = standing_for(shown.run)
+    return Column((shown,), step, shown.run.name, why)
 
 
 def _side_px(count: int, rows: int) -> int:
@@ -134,7 +120,7 @@ def _add_top(page: Page, runs: Sequence[JudgedRun], count: int, rows: int, all_r
     page.text(f"Shown are {' and '.join(said)}." if said else "", placed.SMALL_PX, placed.GREY)
     page.text("" if rows else "No picture was judged.", placed.SMALL_PX, placed.GREY)
     page.y += 10
-    page.legend((*_MEANINGS, ("", "Scores are 0 to 100, higher is better.")))
+    page.legend()
     page.y += 18
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from kanjiprep.dataset import workers
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.strips import placed
-from kanjiprep.evaluation.strips.cells import Mark, Shown
+from kanjiprep.evaluation.strips.contents import Mark, Shown
 from kanjiprep.evaluation.strips.labels import Labels
 from kanjiprep.evaluation.strips.placed import COLOURS, GREY, INK, PALE, PAPER, Layout, Placed, Tag
 
@@ -26,7 +26,7 @@ _AT_ONCE: Final = 8
 _LINES: Final[dict[Mark, tuple[tuple[float, ...], ...]]] = {
     "chosen": ((0.12, 0.55, 0.4, 0.82, 0.9, 0.2),),
     "tied": tuple((0.08, y + 0.08, 0.3, y - 0.06, 0.7, y + 0.06, 0.92, y - 0.08) for y in (0.33, 0.69)),
-    "flagged": ((0.18, 0.18, 0.82, 0.82), (0.82, 0.18, 0.18, 0.82)),
+    "dropped": ((0.18, 0.18, 0.82, 0.82), (0.82, 0.18, 0.18, 0.82)),
     "exploded": ((0.18, 0.18, 0.82, 0.82), (0.82, 0.18, 0.18, 0.82)),
 }
 """Symbols as lines in parts of a square: a tick, two waves, a cross."""

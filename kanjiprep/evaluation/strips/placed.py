@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kanjiprep.evaluation.strips.cells import Mark, Shown
+from kanjiprep.evaluation.strips.contents import Mark, Shown
 from kanjiprep.evaluation.strips.labels import Labels
 from kanjiprep.evaluation.strips.pieces import Colour
 
@@ -17,16 +16,21 @@ PALE: Final = (206, 206, 204)
 COLOURS: Final[dict[Mark, Colour]] = {
     "chosen": (18, 122, 58),
     "tied": (28, 92, 176),
-    "flagged": (190, 28, 32),
+    "dropped": (190, 28, 32),
     "exploded": (190, 28, 32),
     "not saved": PALE,
     "": PALE,
 }
 
+LEGEND: Final[tuple[tuple[Mark, str], ...]] = (
+    ("chosen", "the best of its run, as far as can be told"),
+    ("tied", "may be as good"),
+    ("dropped", "checkpoint is not to be chosen"),
+    ("exploded", "picture is broken"),
+    ("", "Scores are 0 to 100, higher is better."),
+)
 MARGIN_PX: Final = 28
 GAP_PX: Final = 14
-LIMIT_PX: Final = 16_383
-"""Widest and highest picture. Source: WebP and many viewers hold no more."""
 TITLE_PX, VERDICT_PX, HEADING_PX, SMALL_PX = 30, 19, 18, 14
 HEADING_LINES: Final = 2
 HEAD_PX: Final = 22 + 20 + 2 + HEADING_LINES * 25 + 14
@@ -126,17 +130,17 @@ class Page:
             self.words.append(Words(MARGIN_PX, round(self.y + size_px), part, size_px, colour))
             self.y += round(line * size_px)
 
-    def legend(self, entries: Sequence[tuple[Mark, str]]) -> None:
+    def legend(self) -> None:
         """Add marks with what each means, in as many lines as they need."""
         left, height = MARGIN_PX, tag_height_px(SMALL_PX)
-        for mark, meaning in entries:
-            tag = tag_width_px(mark, SMALL_PX, self.labels) if mark else -8
-            wide = round(tag + 8 + self.labels.width_px(meaning, SMALL_PX))
+        for mark, meaning in LEGEND:
+            tag = tag_width_px(mark, SMALL_PX, self.labels) + 8 if mark else 0
+            wide = round(tag + self.labels.width_px(meaning, SMALL_PX))
             if left > MARGIN_PX and left + wide > self.width_px - MARGIN_PX:
                 left, self.y = MARGIN_PX, self.y + height + 8
             self.tags += [Tag(left, self.y, mark, SMALL_PX)] if mark else []
             base = self.y + round(0.5 * height + 0.36 * SMALL_PX)
-            self.words.append(Words(left + tag + 8, base, meaning, SMALL_PX, GREY))
+            self.words.append(Words(left + tag, base, meaning, SMALL_PX, GREY))
             left += wide + 26
         self.y += height
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from kanjiprep.evaluation.choose import Verdict
 from kanjiprep.evaluation.judged import JudgedRun
-from kanjiprep.evaluation.strips import cells, paint, placed
-from kanjiprep.evaluation.strips.cells import BASE, Mark, Pictures, Row
+from kanjiprep.evaluation.strips import contents, paint, placed
+from kanjiprep.evaluation.strips.contents import BASE, Pictures, Row
 from kanjiprep.evaluation.strips.labels import Labels
 from kanjiprep.evaluation.strips.placed import GAP_PX, MARGIN_PX, Layout, Page, Placed
 
@@ -19,13 +19,6 @@ _HANDY_HEIGHT_PX: Final = 12_000
 _NARROWEST_PX: Final = 860
 _TOP_PX: Final = 420
 """Height of title, verdict and legend, at most."""
-
-_MEANINGS: Final[tuple[tuple[Mark, str], ...]] = (
-    ("chosen", "the best, as far as can be told"),
-    ("tied", "may be as good as the best"),
-    ("flagged", "checkpoint not to be chosen"),
-    ("exploded", "picture is broken"),
-)
 
 
 def strip(run: JudgedRun, load: paint.Load, labels: Labels) -> Image.Image:
@@ -41,10 +34,10 @@ def strip(run: JudgedRun, load: paint.Load, labels: Labels) -> Image.Image:
 
 def layout(run: JudgedRun, labels: Labels) -> Layout:
     """Where everything on the strip of ``run`` is."""
-    shown = cells.pictures(run)
-    every = cells.rows([shown])
-    rows = every[: cells.MOST_ROWS]
-    steps = cells.spread(shown.steps, (*_wanted(run.verdict),), len(rows)) if rows else ()
+    shown = contents.pictures(run)
+    every = contents.rows([shown])
+    rows = every[: contents.MOST_ROWS]
+    steps = contents.spread(shown.steps, _wanted(run.verdict), len(rows)) if rows else ()
     places = ((BASE,) if shown.has_base else ()) + steps
     side_px, columns = size(len(places), len(rows))
     wide = 2 * MARGIN_PX + columns * (side_px + GAP_PX) - GAP_PX
@@ -82,9 +75,7 @@ def add_row_heading(page: Page, rows: tuple[Row, ...], index: int, text: str) ->
 def verdict_words(verdict: Verdict) -> str:
     """What is said of a run, in a sentence."""
     said = {"chosen": "Chosen", "cannot tell": "Cannot tell", "none": "Nothing to choose"}[verdict.status]
-    step = "" if verdict.step is None else f"step {verdict.step:,}"
-    parts = [step if step not in verdict.why else "", verdict.why]
-    return f"{said}: {', '.join(filter(None, parts))}.".replace(": .", ".")
+    return f"{said}: {verdict.why}."
 
 
 def _even(places: int, most: int) -> int:
@@ -115,7 +106,7 @@ def _add_top(page: Page, run: JudgedRun, left_out: str) -> None:
     page.text(verdict_words(run.verdict), placed.VERDICT_PX, placed.INK, 4)
     page.text(left_out or ("" if run.pictures else "No picture was judged."), placed.SMALL_PX, placed.GREY)
     page.y += 10
-    page.legend((*_MEANINGS, ("", "Scores are 0 to 100, higher is better.")))
+    page.legend()
     page.y += 10
 
 

@@ -23,7 +23,8 @@ SOME: Final = 24
 """Modules that ``some`` looks at: in Stable Diffusion 3.5 Large, six of each kind in 24 of the 38 blocks.
 
 A rank 768 adapter of it (bf16, 1.14 GB, 152 modules) takes 3.0 s of one core with ``some``, 17.1 s with ``all`` and
-142 MiB; of rank 64, 0.05 s and 0.3 s. The file was in the page cache. BLAS uses more cores where it may.
+142 MiB; of rank 64, 0.05 s and 0.3 s. The file was in the page cache. BLAS uses more cores where it may; where other
+work keeps these busy, its threads wait for each other, and it takes two to six times as long as with one.
 
 Source: ``OPENBLAS_NUM_THREADS=1 python benchmarks/bench_weights.py --file --rank 768``, CPU seconds.
 """

@@ -11,6 +11,7 @@ from typing import Final
 
 from kanjiprep.errors import TrainerError, os_reason
 from kanjiprep.evaluation.weights.norms import Norms
+from kanjiprep.training.running import files
 
 _VERSION: Final = 1
 """To be raised when norms of the same file come out otherwise."""
@@ -66,7 +67,7 @@ def write(path: Path, entries: Entries) -> None:
     Raises:
         TrainerError: If it cannot be written.
     """
-    files = [
+    known = [
         {
             "name": stamp.name,
             "bytes": stamp.bytes,
@@ -75,18 +76,12 @@ def write(path: Path, entries: Entries) -> None:
         }
         for stamp, norms in entries.items()
     ]
-    text = json.dumps({"version": _VERSION, "files": files}, allow_nan=False, ensure_ascii=False)
-    aside = path.with_name(f".{path.name}.writing")
+    text = json.dumps({"version": _VERSION, "files": known}, allow_nan=False, ensure_ascii=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_text(text, "utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
-        remedy = "free the space, fix the permissions, or give another folder"
-        raise TrainerError(f"cannot be written: {os_reason(error)}", str(path), remedy) from error
+        raise TrainerError(f"cannot be written: {os_reason(error)}", str(path), "give another folder") from error
+    files.replace(path, text.encode())
 
 
 def _numbers(norms: Norms) -> list[float] | None:

@@ -16,7 +16,7 @@ class Phase:
     Attributes:
         start: Its first step.
         end: Its last one; None if it was never told to be over.
-        text: As the guard told it first.
+        text: In words.
     """
 
     start: int

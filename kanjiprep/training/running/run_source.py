@@ -1,4 +1,4 @@
-"""A run folder as something is published from it: its spec, its record, and files that are really inside it."""
+"""A run folder as it is judged and published: its spec, its record, and files that are really inside it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,14 @@ def spec(run: Path) -> RunSpec:
     """
     path = run / presets.SPEC
     try:
-        table = tomllib.loads(read(path).decode("utf-8-sig"))
+        table = tomllib.loads(_read(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise TrainerError(f"is not TOML: {error}", str(path), _REMEDY) from error
-    return understood(RunSpec, table, path)
+    return _understood(RunSpec, table, path)
 
 
-def understood(kind: type[T], found: Mapping[str, Any], path: Path) -> T:
-    """The dataclass ``kind`` from the table ``found`` of the file ``path``.
-
-    Raises:
-        TrainerError: If it does not fit.
-    """
+def _understood(kind: type[T], found: Mapping[str, Any], path: Path) -> T:
+    """The dataclass ``kind`` from the table ``found`` of the file ``path``."""
     value, problems = tables.read(kind, found)
     if value is None or problems:
         raise TrainerError(f"is not understood: {'; '.join(problems)}", str(path), _REMEDY)
@@ -92,7 +88,7 @@ def environment(run: Path) -> Environment:
     path = run / files.ENVIRONMENT
     found = table(path)
     ours = {name: found[name] for name in Environment.__slots__ if name in found}
-    return understood(Environment, ours, path)
+    return _understood(Environment, ours, path)
 
 
 def prompts(run: Path) -> dict[str, str] | None:
@@ -122,7 +118,7 @@ def first_caption(run: Path) -> str:
             line = stream.readline()
     except OSError as error:
         raise TrainerError(f"cannot be read: {os_reason(error)}", str(path), _REMEDY) from error
-    text = parsed(line, str(path)).get("text") if line else ""
+    text = _parsed(line, str(path)).get("text") if line else ""
     if not isinstance(text, str):
         raise TrainerError("begins with a line without a caption", str(path), _REMEDY)
     return text
@@ -134,15 +130,10 @@ def table(path: Path) -> dict[str, Any]:
     Raises:
         TrainerError: If it cannot be read, or is none.
     """
-    return parsed(read(path), str(path))
+    return _parsed(_read(path), str(path))
 
 
-def parsed(data: bytes, where: str) -> dict[str, Any]:
-    """The JSON table that ``data`` is.
-
-    Raises:
-        TrainerError: If it is none.
-    """
+def _parsed(data: bytes, where: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -152,12 +143,7 @@ def parsed(data: bytes, where: str) -> dict[str, Any]:
     return found
 
 
-def read(path: Path) -> bytes:
-    """The bytes of the file ``path``.
-
-    Raises:
-        TrainerError: If it cannot be read.
-    """
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

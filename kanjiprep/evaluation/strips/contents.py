@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from kanjiprep.evaluation.choose import Flag
-from kanjiprep.evaluation.judged import JudgedRun, PictureScore
+from kanjiprep.evaluation.judged import JudgedRun, JudgedStep, PictureScore
+from kanjiprep.evaluation.kinds import Kind, kinds
+from kanjiprep.privacy import inside
 
-Mark = Literal["chosen", "tied", "flagged", "exploded", "not saved", ""]
+Mark = Literal["chosen", "tied", "dropped", "exploded", "not saved", ""]
 BASE: Final = -1
 """Stands for the base model where a step is asked for."""
 MOST_ROWS: Final = 48
@@ -58,10 +59,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """A run's pictures by row and step, the base model's at ``BASE``."""
+    """What a run has to show.
+
+    Attributes:
+        run: As judged.
+        by_place: Its pictures by row and step, the base model's at ``BASE``.
+        by_step: What was judged of each step.
+        kinds: Of each step.
+    """
 
     run: JudgedRun
     by_place: Mapping[tuple[Row, int], PictureScore]
+    by_step: Mapping[int, JudgedStep]
+    kinds: Mapping[int, Kind]
 
     @property
     def has_base(self) -> bool:
@@ -71,17 +81,11 @@ class Pictures:
     @property
     def steps(self) -> tuple[int, ...]:
         """Every checkpoint and every step with pictures, ascending."""
-        painted = {step for _, step in self.by_place if step != BASE}
-        return tuple(sorted(painted | {one.step for one in self.run.steps}))
+        return tuple(self.by_step)
 
     def shown(self, row: Row, step: int) -> Shown:
         """The picture at this place, or an empty one."""
-        run, picture = self.run, self.by_place.get((row, step))
-        judged = next((one for one in run.steps if one.step == step), None)
-        flags = judged.flags if judged else ()
-        is_chosen = step != BASE and step == run.verdict.step
-        is_tied = step in run.verdict.tied
-        is_saved = step == BASE or (judged is not None and judged.has_weights)
+        run, picture, judged = self.run, self.by_place.get((row, step)), self.by_step.get(step)
         return Shown(
             run=run.name,
             step=max(step, 0),
@@ -90,11 +94,11 @@ class Pictures:
             text=run.prompts.get(row[0], row[0]),
             seed=row[1],
             picture=picture,
-            file=_inside(picture.cell.path, run.folder) if picture else "",
-            flags=flags,
-            is_chosen=is_chosen,
-            is_tied=is_tied,
-            mark=_mark(picture if step != BASE else None, flags, is_chosen, is_tied, is_saved),
+            file=inside(picture.cell.path, run.folder) if picture else "",
+            flags=judged.flags if judged else (),
+            is_chosen=step == run.verdict.step,
+            is_tied=step in run.verdict.tied,
+            mark=_mark(judged, self.kinds[step], picture) if judged else "",
         )
 
 
@@ -104,7 +108,7 @@ def pictures(run: JudgedRun) -> Pictures:
     for one in run.pictures:
         cell = one.cell
         found.setdefault(((cell.prompt, cell.seed), BASE if cell.is_base else cell.step), one)
-    return Pictures(run, found)
+    return Pictures(run, found, {one.step: one for one in run.steps}, kinds(run))
 
 
 def rows(runs: Iterable[Pictures]) -> tuple[Row, ...]:
@@ -129,19 +133,9 @@ def spread(steps: Sequence[int], wanted: Sequence[int], rows_count: int) -> tupl
     return tuple(sorted(kept | {rest[index * len(rest) // more] for index in range(more)}))
 
 
-def _mark(
-    picture: PictureScore | None, flags: tuple[Flag, ...], is_chosen: bool, is_tied: bool, is_saved: bool
-) -> Mark:
+def _mark(judged: JudgedStep, kind: Kind, picture: PictureScore | None) -> Mark:
     if picture is not None and picture.fault:
         return "exploded"
-    if flags:
-        return "flagged"
-    if is_chosen:
-        return "chosen"
-    if is_tied:
-        return "tied"
-    return "" if is_saved else "not saved"
-
-
-def _inside(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    if kind in ("chosen", "tied", "dropped"):
+        return kind
+    return "" if judged.has_weights else "not saved"

@@ -1,4 +1,4 @@
-"""How good a judge is: figures over characters that it has not learnt."""
+"""How good a judge is: how often it is right, and how well a number of it orders pictures."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def auc(low: Floats, high: Floats) -> float:
     return float(below.sum() / (2 * len(low) * len(high)))
 
 
+def rank_correlation(one: Floats, other: Floats) -> float:
+    """Spearman's rank correlation, -1 to 1; 0 if all values of one are equal, or there are none.
+
+    Source: C. Spearman, The proof and measurement of association between two things (1904).
+    """
+    first, second = _ranks(one), _ranks(other)
+    spread = float(np.sqrt(np.square(first).sum() * np.square(second).sum()))
+    return float(first @ second) / spread if spread else 0.0
+
+
 def logistic(values: Floats, labels: Bools, steps: int = 50) -> tuple[float, float]:
     """Slope and middle of the logistic curve that tells the labels by the values.
 
@@ -77,3 +87,10 @@ def _average_precision(probabilities: Floats, truth: Bools) -> float:
 
 def _share(part: Bools, whole: Bools) -> float:
     return float(part.sum() / whole.sum()) if whole.any() else 0.0
+
+
+def _ranks(values: Floats) -> NDArray[np.float64]:
+    """Rank of each value less the mean rank; equal values share theirs."""
+    ordered = np.sort(values)
+    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return np.asarray(ranks - len(values), np.float64)
