@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kanjiprep.errors import InputError
 from kanjiprep.evaluation import bands, features, score
@@ -118,6 +119,16 @@ def test_means_are_of_what_is_there() -> None:
 def test_no_pictures_are_judged_to_nothing() -> None:
     assert score.judge([], np.empty((0, COUNT)), BANDS) == ()
     assert score.measure([], silent).shape == (0, COUNT)
+
+
+def test_pictures_are_measured_in_their_order_and_told_of(tmp_path: Path) -> None:
+    shown = [Cell(4, str(number), 0, tmp_path / f"{number}.png") for number in range(3)]
+    for number, cell in enumerate(shown):
+        Image.new("L", (64, 64), 80 * number).save(cell.path)
+    heard: list[tuple[int, int]] = []
+    values = score.measure(shown, lambda _, done, total: heard.append((done, total)))
+    assert values[:, index("paper")] == pytest.approx([0, 80 / 255, 160 / 255])
+    assert heard == [(3, 3)]
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_what_was_chosen_tied_or_dropped_is_marked(healthy: JudgedRun) -> None:
     assert row(healthy, verdict.step).endswith("  chosen")
     (other,) = [one for one in verdict.tied if one != verdict.step][:1]
     assert row(healthy, other).endswith("  may be as good")
-    dropped = row(healthy, 3_200)
+    dropped = row(healthy, 3_600)
     assert dropped.endswith("  dropped for its pictures, gradient")
     assert " to " not in dropped
 
@@ -94,8 +94,8 @@ def test_what_the_trained_judge_saw_is_told_of_the_chosen_checkpoint_alone(healt
     ]
     bare = Parts((), (), (("岳", 0.8),), 1.0)
     wanting = Parts(("山",), (), (), 1.0)
-    seen = [replace(one, parts=bare if one.cell.prompt == "mountains" else wanting) for one in healthy.pictures]
-    text = [line for line in lines(replace(healthy, pictures=tuple(seen))) if line.startswith("seen in")]
+    others = [replace(one, parts=bare if one.cell.prompt == "mountains" else wanting) for one in healthy.pictures]
+    text = [line for line in lines(replace(healthy, pictures=tuple(others))) if line.startswith("seen in")]
     assert text[0] == "seen in    mountains: novelty 1.00; nearest 岳 0.80"
     assert text[1].startswith("seen in    language-model: none of 山; novelty 1.00")
 

@@ -292,9 +292,9 @@ def test_a_folder_behind_a_link_keeps_the_paths_in_it(original: Path, given: Way
 
 @pytest.fixture(scope="module")
 def strip(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two rows of eight pictures."""
-    whole = Image.new("RGB", (8 * 128, 2 * 128), "white")
-    for row, prompt in enumerate("ab"):
+    """Three rows of eight pictures."""
+    whole = Image.new("RGB", (8 * 128, 3 * 128), "white")
+    for row, prompt in enumerate("abc"):
         for column, step in enumerate(STEPS):
             picture = Image.open(picture_of(original, step, prompt)).crop((0, 0, 128, 128))
             whole.paste(picture, (128 * column, 128 * row))
@@ -304,11 +304,11 @@ def strip(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_strip_is_judged_by_its_columns_and_rows(strip: Path, given: Ways) -> None:
-    found = scoring.score(Source(str(strip), columns=8, rows=2, steps=STEPS), given, silent)
+    found = scoring.score(Source(str(strip), columns=8, rows=3, steps=STEPS), given, silent)
     assert found.written == ()
     assert [one.step for one in found.judged.steps] == list(STEPS)
     assert 30 in [one.step for one in found.judged.steps if one.flags]
-    assert {one.cell.prompt for one in found.judged.pictures} == {"row 1", "row 2"}
+    assert {one.cell.prompt for one in found.judged.pictures} == {"row 1", "row 2", "row 3"}
     assert found.judged.name == "strip"
     first = scoring.document(found.judged)["pictures"][0]
     assert (first["path"], first["box"]) == ("strip.png", [0, 0, 128, 128])
@@ -316,15 +316,15 @@ def test_a_strip_is_judged_by_its_columns_and_rows(strip: Path, given: Ways) -> 
 
 
 def test_a_strip_whose_steps_are_not_known_says_so(strip: Path, given: Ways) -> None:
-    found = scoring.score(Source(str(strip), columns=8, rows=2), given, silent).judged
+    found = scoring.score(Source(str(strip), columns=8, rows=3), given, silent).judged
     assert found.warnings[0] == "the steps of strip.png are not known: its pictures are numbered 1 to 8"
     assert [one.step for one in found.steps] == list(range(1, 9))
 
 
 def test_the_base_models_column_of_a_strip_is_no_checkpoint(strip: Path, given: Ways) -> None:
-    found = scoring.score(Source(str(strip), columns=8, rows=2, steps=(0, *STEPS[1:])), given, silent).judged
+    found = scoring.score(Source(str(strip), columns=8, rows=3, steps=(0, *STEPS[1:])), given, silent).judged
     assert [one.step for one in found.steps] == list(STEPS[1:])
-    assert sum(one.cell.is_base for one in found.pictures) == 2
+    assert sum(one.cell.is_base for one in found.pictures) == 3
 
 
 @pytest.mark.parametrize(

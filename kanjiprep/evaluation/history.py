@@ -77,12 +77,8 @@ def _against(step: int, phase: Phase) -> str:
 
 
 def _words(phase: explosions.Phase, what: str, steps: Sequence[Step]) -> str:
-    if phase.has_non_finite:
-        level = "is not finite"
-    elif math.isfinite(phase.worst_factor):
-        level = f"is up to {phase.worst_factor:,.1f} times its usual level"
-    else:
-        level = "is far above its usual level"
+    times = f"is up to {phase.worst_factor:,.1f} times its usual level"
+    level = "is not finite" if phase.has_non_finite else times
     until = "to the end" if phase.end is None else f"to {phase.end:,}"
     return f"the {what} {level} from step {phase.start:,} {until}{_rates(phase, steps)}"
 

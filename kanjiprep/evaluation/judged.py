@@ -36,7 +36,7 @@ class PictureScore:
         cell: Where it is.
         statistics: By name, see ``features.STATISTICS``.
         style: How far it is from ink on paper as in training, 0 for not at all, in half bands.
-        shape: How far it is from being built of strokes, 0 for not at all, in half bands.
+        shape: How far it is from being built as in training; the median of sound pictures is 1.
         score: 0 to 100, higher is better.
         fault: Why it counts as exploded, in words; empty if it does not.
         oddities: What is most out of range, in words, the worst first.
@@ -186,7 +186,7 @@ class JudgedRun:
         steps: Checkpoints and steps with pictures, ascending.
         pictures: All that were judged, the base model's among them.
         curves: Loss, gradient and learning rate.
-        phases: Explosions that the guard has seen.
+        phases: Explosions, by the guard's rule.
         weights: Of the checkpoints; none if they were not looked at.
         cost: Time and money.
         settings: The spec, flattened: ``optimizer.learning_rate`` to ``0.0001``.

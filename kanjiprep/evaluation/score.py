@@ -21,7 +21,7 @@ from kanjiprep.evaluation.judged import PictureScore
 from kanjiprep.progress import Progress
 
 EXPLODED: Final = 0.15
-"""``style`` from here on is no ink on paper, if the run's other pictures are better by as much; 2 of 1,000 sound
+"""``style`` from here on is no ink on paper, if the run's other pictures are better by as much; none of 400 sound
 pictures reach it, and every one of the nine exploded kinds at medium severity. Source: benchmarks/bench_judge.py."""
 SURE: Final = 0.5
 """``style`` from here on counts as exploded whatever the other pictures are like."""

@@ -88,9 +88,9 @@ def _run(place: str) -> Path | None:
         return find(place)
     except InputError:
         names = (f"{inside}{file_pattern.SIMPLETUNER}" for inside in pictures.FOLDERS)
-        if any(file_pattern.find(Path(place), name) for name in names):
-            return None
-        raise
+        if not _is(Path.is_dir, place) or not any(file_pattern.find(Path(place), name) for name in names):
+            raise
+        return None
 
 
 def find(place: str) -> Path:
@@ -103,7 +103,8 @@ def find(place: str) -> Path:
     try:
         return files.find(place)
     except UsageError as error:
-        if not _is(Path.is_dir, place):
+        is_there = _is(Path.is_dir, place) or _is(Path.is_dir, f"runs/{place}")
+        if not is_there or not place.strip():
             raise
         remedy = "give a folder in which a run was launched, or --pattern for a folder of pictures"
         raise InputError("is no run", place, remedy) from error
