@@ -196,7 +196,7 @@ def _card(one: PictureScore, kind: Kind, flags: Sequence[Flag], folder: Path, sh
 
 
 def _more(one: PictureScore, folder: Path) -> Iterator[str]:
-    yield f"Style {words.fixed(one.style)}, where 0 is as in training; shape {words.fixed(one.shape)}, where 1 is usual."
+    yield f"Style {words.fixed(one.style)} (0 is as in training), shape {words.fixed(one.shape)} (1 is usual)."
     if one.oddities:
         yield words.sentence(f"Most out of range: {words.listed(one.oddities)}")
     if one.parts is not None:
