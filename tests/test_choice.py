@@ -240,6 +240,23 @@ def test_what_the_scores_hold_against_a_checkpoint_is_told(mine: Path, wanted: s
     assert choose(mine, "4", Scores(rows, None)).warnings == ()
 
 
+@pytest.mark.parametrize("wanted", [None, "4", "best", "last"])
+def test_scores_older_than_the_last_checkpoint_are_told(mine: Path, wanted: str | None) -> None:
+    told = "report/scores.csv says nothing of checkpoints after step 4, and the last is of step 8"
+    old = Scores((Score(4, 80.0, {}),), 4)
+    assert choose(mine, wanted, old).warnings == (told,)
+    assert choose(mine, wanted, FOUR_IS_BEST).warnings == ()
+    Record(mine).add(keep(mine, 1200))
+    assert choose(mine, "1200", FOUR_IS_BEST).warnings == (
+        "report/scores.csv says nothing of checkpoints after step 8, and the last is of step 1,200",
+    )
+
+
+def test_scores_of_steps_without_a_checkpoint_are_not_old(mine: Path) -> None:
+    later = Scores((Score(4, 80.0, {}), Score(12, 3.0, {})), 4)
+    assert choose(mine, None, later).warnings == ()
+
+
 def test_what_nobody_watched_is_published_all_the_same(tmp_path: Path) -> None:
     run = prepared(tmp_path)
     record(run, attempt(), step(1))

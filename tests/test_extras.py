@@ -20,9 +20,13 @@ def test_a_run_without_report_and_workflows_has_nothing_to_go_along(tmp_path: Pa
 
 
 def test_what_there_is_goes_along_in_a_fixed_order(mine: Path) -> None:
-    names = ["report/report.html", "report/grid.png", "report/scores.csv", "comfyui/a.json", "comfyui/b.json"]
-    for name in (*names, "report/notes.txt", "comfyui/.b.json.77", "comfyui/.c.json", "comfyui/a.png"):
+    pictures = ["report/strip.json", "report/grid.png", "report/grid.json"]
+    names = ["report/report.html", *pictures, "report/scores.csv", "comfyui/a.json", "comfyui/b.json"]
+    others = ["notes.txt", "scores.json", "norms.json"]
+    for name in (*names, *(f"report/{name}" for name in others)):
         (mine / name).touch()
+    for name in (".b.json.77", ".c.json", "a.png"):
+        (mine / "comfyui" / name).touch()
     for name in ("report/strip.png", "comfyui/d.json"):
         (mine / name).mkdir()
     assert extras(mine) == tuple((mine / name, name) for name in names)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 from kanjiprep.errors import TrainerError
 from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.judged import JudgedRun
 from kanjiprep.evaluation.score_table import Score, Scores
+from tests import judged_runs
 
 
 def written(run: Path, data: str | bytes) -> Path:
@@ -64,6 +68,41 @@ def test_scores_may_choose_none(tmp_path: Path, data: str) -> None:
 def test_what_is_no_such_table_is_told_with_its_line(tmp_path: Path, data: bytes, says: str) -> None:
     with pytest.raises(TrainerError, match=f"^{tmp_path}/report/scores.{says}"):
         score_table.read(written(tmp_path, data))
+
+
+# What is written
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    run = judged_runs.healthy(tmp_path / "mine", checkpoints=20, prompts=2)
+    data = score_table.to_csv(run.steps, run.verdict)
+    found = score_table.read(written(run.folder, data))
+    assert found is not None
+    assert found.chosen == run.verdict.step
+    assert [row.step for row in found.rows] == [one.step for one in run.steps]
+    assert [row.score for row in found.rows] == [round(one.smooth, 2) for one in run.verdict.ranked]
+    flags = {row.step: row.more["flags"] for row in found.rows}
+    assert (flags[400], flags[3_200], flags[3_600]) == ("", "pictures", "pictures, gradient")
+    assert tuple(row.step for row in found.rows if row.more["tied"] == "yes") == run.verdict.tied
+    first = found.rows[0].more
+    assert list(first) == ["low", "high", "tied", "style", "shape", "pictures", "flags"]
+    assert (first["style"], first["shape"], first["pictures"]) == ("0.030", "0.200", "2")
+
+
+@pytest.mark.parametrize("kind", [judged_runs.cannot_tell, judged_runs.all_dropped])
+def test_nothing_chosen_is_read_back_as_nothing_chosen(tmp_path: Path, kind: Callable[[Path], JudgedRun]) -> None:
+    run = kind(tmp_path / "mine")
+    found = score_table.read(written(run.folder, score_table.to_csv(run.steps, run.verdict)))
+    assert found is not None
+    assert (found.chosen, len(found.rows)) == (None, len(run.verdict.ranked))
+
+
+def test_a_checkpoint_without_pictures_has_no_row(tmp_path: Path) -> None:
+    run = judged_runs.healthy(tmp_path / "mine", checkpoints=3, prompts=1)
+    bare = replace(run.steps[0], pictures=0, style=None, shape=None, score=None)
+    ranked = replace(run.verdict, ranked=run.verdict.ranked[1:])
+    text = score_table.to_csv((bare, *run.steps[1:]), ranked).decode()
+    assert [line.split(",")[0] for line in text.splitlines()] == ["step", "800", "1200"]
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

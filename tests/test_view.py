@@ -122,8 +122,12 @@ def test_a_lost_run_has_failed_and_one_that_goes_on_has_no_exit_code() -> None:
             facts(**GONE),
             ("mend that, and launch under another --name",),
         ),
-        (ended("completed"), facts(**GONE), ("output/validation_images",)),
-        (((0, attempt(output="attempt-2/output")),), facts(**GONE, is_complete=True), ("attempt-2/output/valid",)),
+        (ended("completed"), facts(**GONE), ("judge its checkpoints with kanjiprep score /runs/mine",)),
+        (
+            ((0, attempt()),),
+            facts(**GONE, is_complete=True),
+            ("judge its checkpoints with kanjiprep score /runs/mine",),
+        ),
     ],
 )
 def test_the_advice_is_what_can_be_done_next(timed: tuple[Timed, ...], about: Facts, says: tuple[str, ...]) -> None:

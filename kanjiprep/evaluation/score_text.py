@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from kanjiprep.evaluation.choose import Ranked
-from kanjiprep.evaluation.judged import JudgedRun, JudgedStep, PictureScore
+from kanjiprep.evaluation.judged import JudgedRun, JudgedStep, Parts
 
 _WIDEST: Final = 118
 _BAR: Final = 20
@@ -74,13 +74,10 @@ def _parts(run: JudgedRun) -> Iterator[str]:
     """What the trained judge saw in the chosen checkpoint's pictures."""
     for one in run.pictures:
         if one.cell.step == run.verdict.step and not one.cell.is_base and one.parts is not None:
-            yield _cut(f"seen in    {one.cell.prompt}: {_seen(one)}")
+            yield _cut(f"seen in    {one.cell.prompt}: {_seen(one.parts)}")
 
 
-def _seen(one: PictureScore) -> str:
-    parts = one.parts
-    if parts is None:
-        return ""
+def _seen(parts: Parts) -> str:
     wanted = f"{''.join(parts.found) or 'none'} of {''.join(parts.wanted)}; " if parts.wanted else ""
     nearest = ", ".join(f"{literal} {alike:.2f}" for literal, alike in parts.nearest)
     return f"{wanted}novelty {parts.novelty:.2f}; nearest {nearest}"

@@ -363,7 +363,7 @@ def test_a_finished_run_can_be_looked_at_in_every_way(lab: Lab, run: Run) -> Non
     assert lines[1:3] == ["status     completed", lines[2]]
     assert lines[2].startswith("progress   8 of 8 steps (100.0%), 0.0")
     assert any(line.startswith("checkpoint output/checkpoint-8, step 8, 0.0201 MB, 2 made") for line in lines)
-    assert err == f"Next: look at {lab.folder}/runs/try/output/validation_images\n"
+    assert err == f"Next: judge its checkpoints with kanjiprep score {lab.folder}/runs/try\n"
     assert run("monitor", lab.folder / "runs" / "try")[0] == 0
     code, out, err = run("monitor", "try", "--json")
     document = json.loads(out)

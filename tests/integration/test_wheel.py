@@ -24,6 +24,9 @@ HEAVY = (
     "huggingface_hub",
     "jinja2",
     "torch",
+    "scipy",
+    "skimage",
+    "matplotlib",
     "rich",
     "uv",
     "tomli_w",
@@ -67,7 +70,7 @@ def test_the_wheel_works_from_another_folder(tmp_path: Path) -> None:
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    commands = ("build", "check", "plan", "launch-simpletuner", "presets", "setup-trainer")
+    commands = ("build", "check", "plan", "launch-simpletuner", "score", "report", "presets", "setup-trainer")
     for arguments in ((), ("--help",), ("--version",), *((command, "--help") for command in commands)):
         code = (
             f"import sys; sys.argv = ['kanjiprep', *{arguments!r}]\n"
