@@ -14,7 +14,6 @@ from PIL import Image
 from kanjiprep.errors import TrainerError, os_reason
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.training import configs, run_folder
-from kanjiprep.training.prompts import SHORT_NAME
 from kanjiprep.training.running import files, picture_file, run_source
 from kanjiprep.training.running.events import Validation
 from kanjiprep.training.running.run_state import RunState
@@ -95,13 +94,10 @@ def write(run: Path, state: RunState, chosen: Chosen, out: Path) -> Gallery:
 
 def _words(run: Path, notes: list[str]) -> _Words:
     """Prompts and negative prompt as the trainer read them."""
-    path, prompts, negative = run / run_folder.CONFIG / configs.PROMPTS, run_source.spec(run).validation.prompts, ""
-    if os.path.lexists(path):
-        prompts = run_source.table(path)
-    else:
+    prompts, negative = run_source.prompts(run), ""
+    if prompts is None:
+        prompts = dict(run_source.spec(run).validation.prompts)
         notes.append(f"{run_folder.CONFIG}/{configs.PROMPTS} is not there: prompts are told without their style")
-    if not all(isinstance(text, str) and SHORT_NAME.fullmatch(name) for name, text in prompts.items()):
-        raise TrainerError("has a prompt that is no text by a short name", str(path), "restore it as it was written")
     path = run / run_folder.CONFIG / configs.CONFIG
     if os.path.lexists(path):
         negative = str(run_source.table(path).get("validation_negative_prompt") or "")
