@@ -277,7 +277,7 @@ def test_a_run_without_a_chosen_checkpoint_takes_no_part() -> None:
     assert (alone.status, alone.run, alone.step) == ("chosen", "good", good.verdict.step)
     both = compare([flat, good])
     assert (both.status, both.run) == ("cannot tell", None)
-    assert both.why == "good is the only run with a chosen checkpoint, so there was nothing to compare it with"
+    assert both.why == "only good has a chosen checkpoint; the others are not compared, nor said to be worse"
 
 
 def test_the_only_checkpoint_of_a_run_can_be_compared() -> None:

@@ -84,7 +84,7 @@ def compare(runs: Sequence[Contestant], seed: int = 0) -> Comparison:
     if not able:
         return Comparison("none", None, None, "no run has a chosen checkpoint", ())
     if len(able) == 1:
-        why = f"{able[0].name} is the only run with a chosen checkpoint, so there was nothing to compare it with"
+        why = f"only {able[0].name} has a chosen checkpoint; the others are not compared, nor said to be worse"
         return Comparison("chosen" if len(runs) == 1 else "cannot tell", *_named(able[0], len(runs) == 1), why, ())
     for run in able:
         mine = [_seen_by(run.name, duel) for duel in duels if run.name in {duel.first, duel.second}]
