@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kanjiprep.errors import InputError, TrainerError, UsageError
-from kanjiprep.evaluation import pictures
+from kanjiprep.evaluation import cell_pixels, pictures
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.training.running import run_source
 from kanjiprep.training.running.events import Event, Validation
@@ -93,8 +93,10 @@ def test_of_pictures_side_by_side_the_newest_and_once_the_base_models_are_taken(
     ]
     assert cells[0].path.name == "step_4_a_0_1024x1024.png"
     assert notes == []
-    assert np.unique(pictures.load(cells[0]).reshape(-1, 3), axis=0).tolist() == [[255, 0, 0]]
-    assert np.unique(pictures.load(cells[-1]).reshape(-1, 3), axis=0).tolist() == [[0, 0, 255]], "without the label"
+    assert np.unique(cell_pixels.load(cells[0]).reshape(-1, 3), axis=0).tolist() == [[255, 0, 0]]
+    assert np.unique(cell_pixels.load(cells[-1]).reshape(-1, 3), axis=0).tolist() == [[0, 0, 255]], (
+        "without the label"
+    )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ def test_a_strip_is_split_into_its_pictures(strip: Path) -> None:
         (number, name, number == 0) for number in (0, 400, 800) for name in ("row 1", "row 2")
     ]
     assert cells[1].box == (0, 64, 64, 128)
-    assert pictures.load(cells[3])[9, 9].tolist() == [160, 40, 40]
+    assert cell_pixels.load(cells[3])[9, 9].tolist() == [160, 40, 40]
     assert notes == []
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from kanjiprep.errors import DatasetError, InputError, TrainerError
 from kanjiprep.evaluation import (
     about,
+    cell_pixels,
     choose,
     features,
     history,
@@ -209,7 +210,7 @@ def _judged(
     found = score.judge(cells, score.measure(cells, progress), bands)
     if judge is None:
         return found, bands
-    shown = ((pictures.load(cell, features.SIDE_PX), prompts.get(cell.prompt, "")) for cell in cells)
+    shown = ((cell_pixels.load(cell, features.SIDE_PX), prompts.get(cell.prompt, "")) for cell in cells)
     parts = see.see(shown, judge, progress)
     return tuple(replace(one, parts=part) for one, part in zip(found, parts, strict=True)), bands
 

@@ -10,14 +10,11 @@ from typing import Final
 
 from kanjiprep.errors import InputError, TrainerError, UsageError
 from kanjiprep.evaluation import cell_pixels, file_pattern, strip_cells
-from kanjiprep.evaluation.cell_pixels import load
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.training import configs, run_folder
 from kanjiprep.training.running import picture_file, run_source
 from kanjiprep.training.running.picture_file import Box
 from kanjiprep.training.running.run_state import RunState
-
-__all__ = ["load", "of_folder", "of_run", "of_strip"]
 
 FOLDERS: Final = ("", "validation_images/", "output/validation_images/")
 """Where pictures with SimpleTuner's names are looked for if no pattern is given."""
