@@ -15,6 +15,16 @@ from kanjiprep.errors import HubError
 from kanjiprep.publishing.hub.courier import Courier, HubFault
 from tests.hub_server import Hub
 
+earlier: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def _earlier_children_do_not_count() -> Iterator[None]:
+    # A test before may have left multiprocessing's own tracker, which lives as long as this process does.
+    earlier.update(psutil.Process().children(recursive=True))
+    yield
+    earlier.clear()
+
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
@@ -29,7 +39,7 @@ def courier(hub: Hub, tmp_path: Path) -> Iterator[Courier]:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return [child for child in psutil.Process().children(recursive=True) if child not in earlier]
 
 
 def test_a_child_answers_call_after_call_and_is_gone_at_the_end(hub: Hub, tmp_path: Path) -> None:
