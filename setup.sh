@@ -40,11 +40,12 @@ python=$(find_python)
 [ -n "$python" ] || { echo "setup: needs Python 3.11 or newer with venv" >&2; exit 1; }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
-pip install -q -e ".[kanjivg${1:+,$1}]"
 if [ "${1:-}" = dev ] && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-    # For the tests of the trained judge. The build without CUDA is a tenth as large, and PyPI does not have it.
+    # For the tests that judge and paint. The build without CUDA is a tenth as large, and PyPI does not have it.
     cpu=https://download.pytorch.org/whl/cpu
     pip install -q --retries 0 --timeout 10 --index-url "$cpu" "torch==$torch" 2>/dev/null ||
         pip install -q "torch==$torch"
 fi
+if [ "${1:-}" = dev ]; then extras=kanjivg,app,dev; else extras=kanjivg${1:+,$1}; fi
+pip install -q -e ".[$extras]"
 echo "setup: ready; try .venv/bin/kanjiprep build" >&2

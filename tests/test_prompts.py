@@ -34,7 +34,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
     ("validation", "says"),
     [
         (Validation(libraries=("benchmrak",)), "no prompts file 'benchmrak', did you mean 'benchmark'?"),
-        (Validation(style="none"), "no styles file 'none'; there are calligraphy, plain"),
+        (Validation(style="none"), "no styles file 'none'; there are calligraphy, caption, ink, plain"),
         (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
         (Validation(prompts={"a": " "}), "the prompt 'a' is empty"),
@@ -46,7 +46,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(libraries=("deep.toml",)), "deep.toml: not a TOML file: "),
         (Validation(libraries=("empty.toml",)), "validation.libraries hold no prompt"),
         (Validation(libraries=("",)), "the name of a prompts file is empty; there are benchmark"),
-        (Validation(style=""), "the name of a styles file is empty; there are calligraphy, plain"),
+        (Validation(style=""), "the name of a styles file is empty; there are calligraphy, caption, ink, plain"),
         (Validation(libraries=("folder",)), "folder: cannot be read: is a directory"),
         (Validation(libraries=("~nobody-of-that-name/x",)), "not a TOML file: ~nobody-of-that-name/x"),
     ],

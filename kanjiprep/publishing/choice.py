@@ -49,7 +49,7 @@ class Chosen:
 
 
 def choose(run: Path, state: RunState, wanted: str | None, found: Scores | None) -> Chosen:
-    """The checkpoint of ``run`` that is ``wanted``.
+    """The checkpoint of ``run`` that is ``wanted``, to be published.
 
     Args:
         run: The run folder; it may be a copy from elsewhere.
@@ -62,11 +62,28 @@ def choose(run: Path, state: RunState, wanted: str | None, found: Scores | None)
         TrainerError: If there is no such checkpoint, its files are not there, or nobody can tell which is best.
     """
     _refuse_full(run, state)
+    return pick(run, state, wanted, found)
+
+
+def pick(run: Path, state: RunState, wanted: str | None, found: Scores | None, file: str = WEIGHTS) -> Chosen:
+    """``choose`` for any kind of training.
+
+    Args:
+        run: The run folder; it may be a copy from elsewhere.
+        state: Its state.
+        wanted: A step, ``best``, ``last`` or ``latest``; None for the best if one is known, else the last.
+        found: Its scores, if it has any.
+        file: What must be in the folder of a checkpoint.
+
+    Raises:
+        UsageError: If ``wanted`` is none of these.
+        TrainerError: If there is no such checkpoint, its files are not there, or nobody can tell which is best.
+    """
     if not state.checkpoints:
         remedy = "let it train until its first one; kanjiprep monitor tells what it has made"
         raise TrainerError("has no whole checkpoint", str(run), remedy)
-    step, how = _wanted(run, state, wanted, found)
-    folder = _folder(run, next(one for one in state.checkpoints if one.step == step), state)
+    step, how = _wanted(run, state, wanted, found, file)
+    folder = _folder(run, next(one for one in state.checkpoints if one.step == step), state, file)
     told = phases.phases(run_source.recorded(run))
     return Chosen(step, folder, how, (*_warnings(step, told), *_judged(step, found), *_behind(state, found)))
 
@@ -78,11 +95,11 @@ def _refuse_full(run: Path, state: RunState) -> None:
         raise UsageError("is a full fine-tune, and publish sends LoRAs", str(run), remedy)
 
 
-def _wanted(run: Path, state: RunState, wanted: str | None, found: Scores | None) -> tuple[int, str]:
+def _wanted(run: Path, state: RunState, wanted: str | None, found: Scores | None, file: str) -> tuple[int, str]:
     """The step of a checkpoint, and why that one."""
     last = state.checkpoints[-1].step
     if wanted == BEST or (wanted is None and found is not None and found.chosen is not None):
-        return _best(run, state, found), f"the best by {score_table.NAME}"
+        return _best(run, state, found, file), f"the best by {score_table.NAME}"
     if wanted is None:
         return last, f"the last one, since {score_table.NAME} {'chooses none' if found else 'is not there'}"
     if wanted in LAST:
@@ -90,11 +107,11 @@ def _wanted(run: Path, state: RunState, wanted: str | None, found: Scores | None
     if not _STEP.fullmatch(wanted):
         raise UsageError(f"{wanted!r:.40} is no checkpoint", "--checkpoint", f"give a step, {BEST} or {LAST[0]}")
     if not _has(state, int(wanted)):
-        raise TrainerError(f"has no checkpoint of step {int(wanted)}", str(run), _others(run, state))
+        raise TrainerError(f"has no checkpoint of step {int(wanted)}", str(run), _others(run, state, file))
     return int(wanted), "as asked for"
 
 
-def _best(run: Path, state: RunState, found: Scores | None) -> int:
+def _best(run: Path, state: RunState, found: Scores | None, file: str) -> int:
     where, remedy = str(run / score_table.NAME), f"give --checkpoint with a step, or {LAST[0]}"
     if found is None:
         raise TrainerError("is not there, so nobody can tell which checkpoint is best", where, remedy)
@@ -102,7 +119,7 @@ def _best(run: Path, state: RunState, found: Scores | None) -> int:
         raise TrainerError("cannot tell which checkpoint is best: it chooses none", where, remedy)
     if not _has(state, found.chosen):
         what = f"chooses step {found.chosen}, of which the run has no checkpoint"
-        raise TrainerError(what, where, _others(run, state))
+        raise TrainerError(what, where, _others(run, state, file))
     return found.chosen
 
 
@@ -110,32 +127,33 @@ def _has(state: RunState, step: int) -> bool:
     return any(one.step == step for one in state.checkpoints)
 
 
-def _folder(run: Path, checkpoint: Checkpoint, state: RunState) -> Path:
+def _folder(run: Path, checkpoint: Checkpoint, state: RunState, file: str) -> Path:
     """The folder of ``checkpoint``, if its weights are there and inside the run folder."""
     try:
         folder = run_source.within(run, checkpoint.path)
-        is_whole = run_source.within(run, f"{checkpoint.path}/{WEIGHTS}").is_file()
-        why = "" if is_whole else f"{WEIGHTS} is no file"
+        is_whole = run_source.within(run, f"{checkpoint.path}/{file}").is_file()
+        why = "" if is_whole else f"{file} is no file"
     except TrainerError as error:
         why = f"{error.where} {error.what}"
     if why:
         what = f"the checkpoint of step {checkpoint.step} cannot be used: {why}"
-        raise TrainerError(what, str(run), _others(run, state))
+        raise TrainerError(what, str(run), _others(run, state, file))
     return folder
 
 
-def _others(run: Path, state: RunState) -> str:
+def _others(run: Path, state: RunState, file: str) -> str:
     """A remedy that names the steps of which there are weights."""
-    there = [str(one.step) for one in state.checkpoints if _has_weights(run, one)]
+    there = [str(one.step) for one in state.checkpoints if has_weights(run, one, file)]
     if not there:
         return "none has its weights; copy the run folder anew from where it was made"
     shown = there if len(there) <= 2 * _SHOWN else [*there[:_SHOWN], "...", *there[-_SHOWN:]]
     return f"give --checkpoint with one of {', '.join(shown)}"
 
 
-def _has_weights(run: Path, checkpoint: Checkpoint) -> bool:
+def has_weights(run: Path, checkpoint: Checkpoint, file: str = WEIGHTS) -> bool:
+    """Whether ``file`` is in the folder of ``checkpoint``, inside the run folder."""
     try:
-        return run_source.within(run, f"{checkpoint.path}/{WEIGHTS}").is_file()
+        return run_source.within(run, f"{checkpoint.path}/{file}").is_file()
     except TrainerError:
         return False
 

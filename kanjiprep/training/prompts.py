@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from kanjiprep import spec
 from kanjiprep.errors import UsageError, os_reason
@@ -32,15 +32,26 @@ class Style:
         prefix: Before it, with its own space.
         suffix: After it, with its own space.
         negative: What a picture is to avoid.
+        subject: Where the subject goes when pictures are asked for afterwards. ``first`` puts it before all of the
+            style, so that text encoders that read only so many tokens never lose it; ``within`` keeps it between
+            prefix and suffix, for a style that is one sentence.
     """
 
     prefix: str = ""
     suffix: str = ""
     negative: str = ""
+    subject: Literal["first", "within"] = "first"
 
     def around(self, prompt: str) -> str:
-        """``prompt`` in this style."""
+        """``prompt`` in this style, as validation pictures are asked for."""
         return f"{self.prefix}{prompt}{self.suffix}"
+
+    def composed(self, subject: str) -> str:
+        """``subject`` in this style, with the subject where the style wants it."""
+        if self.subject == "within":
+            return self.around(subject).strip()
+        style = f"{self.prefix.strip()} {self.suffix.strip()}".strip()
+        return f"{subject.strip().rstrip('.,')}. {style}" if style else subject.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,36 @@ def load(validation: Validation, folder: Path) -> tuple[Prompts, tuple[str, ...]
     if not plain and validation.libraries and not problems:
         problems.append("validation.libraries hold no prompt; without pictures nothing can be judged")
     return Prompts(plain, style), tuple(problems)
+
+
+def style(name: str, folder: Path) -> Style:
+    """The style that ``name`` names: a shipped one, or a file.
+
+    Args:
+        name: A shipped style, or a path.
+        folder: From which a relative path is meant.
+
+    Raises:
+        UsageError: If there is none, or it is not understood.
+    """
+    return _one(Style, "styles", name, folder)
+
+
+def library(name: str, folder: Path) -> dict[str, str]:
+    """Prompts by short name, of a shipped library or of a file.
+
+    Raises:
+        UsageError: If there is none, or it is not understood.
+    """
+    return dict(_one(Library, "prompts", name, folder).prompts)
+
+
+def _one(kind: type[T], folder_name: str, name: str, folder: Path) -> T:
+    problems: list[str] = []
+    found = _read(kind, folder_name, name, folder, problems)
+    if found is None or problems:
+        raise UsageError("; ".join(problems), f"--{'style' if kind is Style else 'library'}")
+    return found
 
 
 def names(kind: str) -> tuple[str, ...]:

@@ -171,6 +171,17 @@ def pairs_of(path: Path, header: Header) -> tuple[Pair, ...]:
     return tuple(_pair(key, path, header, settings) for key in _downs(_keys(header)))
 
 
+def family_of(path: Path) -> str:
+    """The family of a file, as in ``Lora.family``, by its header alone.
+
+    Raises:
+        TrainerError: If it is no .safetensors file, or cannot be read.
+    """
+    header = safetensors_file.read(path)
+    pairs = pairs_of(path, header)
+    return _family(lora_keys.layout(pair.module for pair in pairs), pairs, header)
+
+
 def problems(lora: Lora) -> tuple[str, ...]:
     """What makes a LoRA unfit to be published, one phrase each."""
     if not lora.pairs:

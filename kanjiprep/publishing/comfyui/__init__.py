@@ -1,0 +1,1 @@
+"""ComfyUI: workflows written, checked against its nodes, and run by a server."""

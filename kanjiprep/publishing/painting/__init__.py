@@ -1,0 +1,1 @@
+"""Pictures made with what was trained, by diffusers."""

@@ -1,0 +1,178 @@
+"""What a training has made, to paint with: an adapter or a whole model, and the model that it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.evaluation import score_table
+from kanjiprep.evaluation.weights import lora
+from kanjiprep.publishing import choice
+from kanjiprep.training import configs, models, presets, run_folder
+from kanjiprep.training.run_spec import FLAVOURS, RunSpec, Validation
+from kanjiprep.training.running import files, run_source
+from kanjiprep.training.running.attempts import WEIGHTS
+
+PARTS: Final = {"sd3": "transformer", "sd1x": "unet"}
+"""The folder of a pipeline that a full fine-tune trains, by family."""
+_INDEX: Final = "config.json"
+_STRANGE: Final = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """One outcome of a training.
+
+    Attributes:
+        kind: An adapter, or all weights of a model's main part.
+        path: The adapter's file, or the folder of the trained part, which has a config.json.
+        name: Short and fit for a part of a file name.
+        step: Of its run; None where there is no run.
+        how: Why this one, in words.
+        family: ``sd3`` or ``sd1x``; empty if its file does not tell.
+        flavour: As in a spec; empty if its file does not tell.
+        base: The model that it belongs to, a repository of the Hub or a folder; empty if nobody knows.
+        run: The run folder, if it is of one.
+        asked: How its run paints validation pictures.
+        warnings: What speaks against it, a sentence each.
+    """
+
+    kind: Literal["lora", "full"]
+    path: Path
+    name: str
+    step: int | None
+    how: str
+    family: str
+    flavour: str
+    base: str
+    run: Path | None = None
+    asked: Validation | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def find(wanted: str, checkpoint: str | None = None) -> Tuned:
+    """What ``wanted`` names: a run, an adapter's file, or a folder that holds an adapter or a trained part.
+
+    Args:
+        wanted: A path, or the name of a run in runs/.
+        checkpoint: Of a run: a step, ``best`` or ``last``; None for the best if one is known, else the last.
+
+    Raises:
+        UsageError: If there is no such thing, or a checkpoint is wanted of something else than a run.
+        TrainerError: If the run has no such checkpoint, or a file cannot be read.
+    """
+    path = Path(wanted)
+    found = None if _is_run(path) else _file(path) or _folder(path)
+    if found is None:
+        return _of_run(_run(wanted), checkpoint)
+    if checkpoint is not None:
+        raise UsageError("is one checkpoint alone", wanted, "leave --checkpoint out, or give the folder of its run")
+    return found
+
+
+def every(run: str) -> tuple[Tuned, ...]:
+    """All checkpoints of a run whose weights are there, by step.
+
+    Raises:
+        UsageError: If there is no such run.
+        TrainerError: If it has none, or its record cannot be read.
+    """
+    folder = _run(run)
+    state, spec, scores = run_source.state(folder), run_source.spec(folder), score_table.read(folder)
+    file = _weights(spec)
+    steps = sorted({one.step for one in state.checkpoints if choice.has_weights(folder, one, file)})
+    if not steps:
+        raise TrainerError(
+            "has no checkpoint whose weights are there", str(folder), "let it train until its first one"
+        )
+    return tuple(_tuned(folder, spec, choice.pick(folder, state, str(step), scores, file)) for step in steps)
+
+
+def _run(wanted: str) -> Path:
+    try:
+        return files.find(wanted)
+    except UsageError as error:
+        remedy = f"{error.remedy}, or give the file of a LoRA"
+        raise UsageError(error.what, error.where, remedy) from error
+
+
+def _is_run(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return (path / files.ORDER).is_file()
+    return False
+
+
+def _of_run(run: Path, checkpoint: str | None) -> Tuned:
+    state, spec = run_source.state(run), run_source.spec(run)
+    return _tuned(run, spec, choice.pick(run, state, checkpoint, score_table.read(run), _weights(spec)))
+
+
+def _weights(spec: RunSpec) -> str:
+    return WEIGHTS if spec.model.train == "lora" else f"{PARTS[spec.model.family]}/{_INDEX}"
+
+
+def _tuned(run: Path, spec: RunSpec, chosen: choice.Chosen) -> Tuned:
+    file = chosen.path / _weights(spec)
+    return Tuned(
+        kind=spec.model.train,
+        path=file if spec.model.train == "lora" else file.parent,
+        name=_named([run.name]),
+        step=chosen.step,
+        how=chosen.how,
+        family=spec.model.family,
+        flavour=spec.model.flavour,
+        base=_base(run, spec),
+        run=run,
+        asked=spec.validation,
+        warnings=chosen.warnings,
+    )
+
+
+def _base(run: Path, spec: RunSpec) -> str:
+    """The model that the trainer was told to load."""
+    told = run_source.table(run / run_folder.CONFIG / configs.CONFIG).get("pretrained_model_name_or_path")
+    if isinstance(told, str) and told:
+        return told
+    try:
+        return models.model_of(spec.model.family, spec.model.flavour).repo
+    except UsageError as error:
+        raise TrainerError(error.what, str(run / presets.SPEC), error.remedy) from error
+
+
+def _file(path: Path) -> Tuned | None:
+    with suppress(OSError, ValueError):
+        if path.is_file():
+            return _of_file(path, [path.stem])
+        if (path / WEIGHTS).is_file():
+            return _of_file(path / WEIGHTS, [path.resolve().name])
+    return None
+
+
+def _of_file(path: Path, words: Iterable[str]) -> Tuned:
+    family, _, flavour = lora.family_of(path).partition(" ")
+    if family not in FLAVOURS:
+        family = flavour = ""
+    elif not flavour:
+        flavour = FLAVOURS[family][0]
+    base = models.model_of(family, flavour).repo if family else ""
+    return Tuned("lora", path, _named(words), None, "the file that was given", family, flavour, base)
+
+
+def _folder(path: Path) -> Tuned | None:
+    for family, part in PARTS.items():
+        with suppress(OSError, ValueError):
+            if (path / part / _INDEX).is_file():
+                flavour = FLAVOURS[family][0]
+                base = models.model_of(family, flavour).repo
+                name = _named([path.resolve().name])
+                return Tuned("full", path / part, name, None, "the folder that was given", family, flavour, base)
+    return None
+
+
+def _named(words: Iterable[str]) -> str:
+    return _STRANGE.sub("-", "-".join(words)).strip("-.") or "lora"
