@@ -7,7 +7,7 @@ from kanjiprep.training.run_spec import Validation
 
 
 def test_the_benchmark_has_pikachu_three_times_and_the_uncle() -> None:
-    found, problems = prompts.load(Validation(libraries=("benchmark",)), Path("x"))
+    found, problems = prompts.load(Validation(libraries=("creatures",)), Path("x"))
     assert problems == ()
     assert list(found.plain.values()).count("Pikachu") == 3
     assert found.plain["uncle"] == "Middle-Eastern Uncle who feeds shawarma to local monkeys"
@@ -39,7 +39,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
         (Validation(prompts={"a": " "}), "the prompt 'a' is empty"),
         (Validation(prompts={"a": "my {ENV:HF_TOKEN}"}), "'a' holds {env:...}"),
-        (Validation(prompts={"uncle": "x"}, libraries=("benchmark",)), "'benchmark' has 'uncle' again"),
+        (Validation(prompts={"uncle": "x"}, libraries=("creatures",)), "'creatures' has 'uncle' again"),
         (Validation(libraries=("broken.toml",)), "broken.toml: not a TOML file"),
         (Validation(libraries=("odd.toml",)), "odd.toml: promts is not a key here, did you mean 'prompts'?"),
         (Validation(libraries=("a\0b",)), "not a TOML file: embedded null byte"),
