@@ -33,7 +33,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("validation", "says"),
     [
-        (Validation(libraries=("benchmrak",)), "no prompts file 'benchmrak', did you mean 'benchmark'?"),
+        (Validation(libraries=("creaturse",)), "no prompts file 'benchmrak', did you mean 'creatures'?"),
         (Validation(style="none"), "no styles file 'none'; there are calligraphy, caption, ink, plain"),
         (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
@@ -45,7 +45,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(libraries=("a\0b",)), "not a TOML file: embedded null byte"),
         (Validation(libraries=("deep.toml",)), "deep.toml: not a TOML file: "),
         (Validation(libraries=("empty.toml",)), "validation.libraries hold no prompt"),
-        (Validation(libraries=("",)), "the name of a prompts file is empty; there are benchmark"),
+        (Validation(libraries=("",)), "the name of a prompts file is empty; there are creatures"),
         (Validation(style=""), "the name of a styles file is empty; there are calligraphy, caption, ink, plain"),
         (Validation(libraries=("folder",)), "folder: cannot be read: is a directory"),
         (Validation(libraries=("~nobody-of-that-name/x",)), "not a TOML file: ~nobody-of-that-name/x"),
