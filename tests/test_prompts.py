@@ -33,7 +33,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("validation", "says"),
     [
-        (Validation(libraries=("creaturse",)), "no prompts file 'benchmrak', did you mean 'creatures'?"),
+        (Validation(libraries=("creaturse",)), "no prompts file 'creaturse', did you mean 'creatures'?"),
         (Validation(style="none"), "no styles file 'none'; there are calligraphy, caption, ink, plain"),
         (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
