@@ -396,8 +396,11 @@ def test_a_copy_that_can_only_be_read_is_shown(lab: Lab) -> None:
     going = lab.detach(**LONG)
     until(lambda: is_at(going, 3))
     asides = shutil.ignore_patterns(".*.json.*", "*.tmp")  # they come and go while it is copied
-    shown = [monitor_read_only(lab, shutil.copytree(one, lab.folder / f"copy-{one.name}", symlinks=True, ignore=asides))
-             for one in (finished, going)]  # fmt: skip
+    copies = [
+        shutil.copytree(one, lab.folder / f"copy-{one.name}", symlinks=True, ignore=asides)
+        for one in (finished, going)
+    ]
+    shown = [monitor_read_only(lab, copy) for copy in copies]
     assert [(one["status"], one["exit_code"]) for one in shown] == [("completed", 0), ("copy", None)]
     assert shown[1]["progress"]["step"] >= 3
     assert look(going).status == "running"
