@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from kanjiprep.errors import UsageError
 from kanjiprep.training import prompts
+from kanjiprep.training.prompts import Style
 from kanjiprep.training.run_spec import Validation
 
 
@@ -59,3 +61,32 @@ def test_each_problem_is_named(tmp_path: Path, validation: Validation, says: str
     (tmp_path / "empty.toml").write_text("\ufeff[prompts]\n", "utf-8")
     _, problems = prompts.load(validation, tmp_path)
     assert says in "\n".join(problems)
+
+
+def test_a_subject_comes_first_when_pictures_are_asked_for_afterwards() -> None:
+    style = prompts.style("calligraphy", Path("x"))
+    assert style.composed(" Pikachu. ").startswith("Pikachu. A minimal, black and white kanji character. 5 STROKES")
+    assert style.composed("Pikachu").endswith("in the style of Japanese calligraphy.")
+    assert Style(prefix="P. ", suffix=" S").composed("cat") == "cat. P. S"
+    assert Style().composed(" cat. ") == "cat."
+
+
+def test_a_style_that_is_one_sentence_keeps_the_subject_within() -> None:
+    said = prompts.style("caption", Path("x")).composed("mountains")
+    assert said == "Image of a Japanese kanji character in plain font. The character means: mountains."
+
+
+def test_a_style_and_a_library_are_shipped_or_files_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('suffix = ", ink"\n', "utf-8")
+    (tmp_path / "cats.toml").write_text('[prompts]\ncat = "a cat"\n', "utf-8")
+    assert prompts.style("mine.toml", tmp_path) == Style(suffix=", ink")
+    assert prompts.library("cats.toml", tmp_path) == {"cat": "a cat"}
+    assert "mountains" in prompts.library("creatures", tmp_path)
+
+
+def test_a_style_or_library_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text("subject = 'last'\n", "utf-8")
+    with pytest.raises(UsageError, match="^--style: odd.toml: subject must be one of 'first', 'within', not 'last'$"):
+        prompts.style("odd.toml", tmp_path)
+    with pytest.raises(UsageError, match="^--library: no prompts file 'creature', did you mean 'creatures'"):
+        prompts.library("creature", tmp_path)

@@ -134,9 +134,9 @@ def _tuned(run: Path, spec: RunSpec, chosen: choice.Chosen) -> Tuned:
 
 
 def _base(run: Path, spec: RunSpec) -> str:
-    """The model that the trainer was told to load."""
+    """The model that the trainer was told to load; of a folder on another machine, the one that its flavour is of."""
     told = run_source.table(run / run_folder.CONFIG / configs.CONFIG).get("pretrained_model_name_or_path")
-    if isinstance(told, str) and told:
+    if isinstance(told, str) and told and (Path(told).exists() or not Path(told).is_absolute()):
         return told
     try:
         return models.model_of(spec.model.family, spec.model.flavour).repo
