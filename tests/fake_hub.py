@@ -116,7 +116,9 @@ class FakeHub:
     def _tags(self, repo_id: str, repo_type: str) -> Any:
         return dict(self.repos[repo_id]["tags"])
 
-    def _download(self, repo_id: str, commit: str, folder: str, files: list[str] | None, total: int) -> None:
+    def _download(
+        self, repo_id: str, repo_type: str, commit: str, folder: str, files: list[str] | None, total: int
+    ) -> None:
         branches = self.repos[repo_id]["branches"]
         found = next(held for name, held in branches.items() if self.head(repo_id, name) == commit)
         for path in files or found:

@@ -147,6 +147,7 @@ def test_bytes_of_a_download_are_counted_over_all_files() -> None:
     said: list[Any] = []
 
     def snapshot(repo_id: str, *, tqdm_class: Any, **options: Any) -> str:
+        assert (options["repo_type"], options["revision"]) == ("model", "c")
         files, first, second = tqdm_class(total=2), tqdm_class(unit="B"), tqdm_class(unit="B")
         files.update(1)
         first.update(10)
@@ -154,7 +155,9 @@ def test_bytes_of_a_download_are_counted_over_all_files() -> None:
         return "/x"
 
     api = SimpleNamespace(snapshot_download=snapshot)
-    arguments = {"repo_id": "me/kanji", "commit": "c", "folder": "/x", "files": ["a"], "total": 15}
+    arguments = {
+        "repo_id": "me/kanji", "repo_type": "model", "commit": "c", "folder": "/x", "files": ["a"], "total": 15,
+    }  # fmt: skip
     child.answer(api, {"call": "download", "arguments": arguments}, said.append)  # type: ignore[arg-type]
     assert said == [{"done": 10, "total": 15}, {"done": 15, "total": 15}, {"answer": None}]
 

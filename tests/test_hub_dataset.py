@@ -14,10 +14,10 @@ from kanjiprep.dataset import build as building
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
-from kanjiprep.publishing import hub_dataset, push, staging
+from kanjiprep.publishing import hub_dataset, hub_fetch, push, staging
 from kanjiprep.publishing.destination import Wish
 from kanjiprep.publishing.hub.fault import Fault
-from kanjiprep.publishing.hub_dataset import Wanted
+from kanjiprep.publishing.hub_fetch import Wanted
 from kanjiprep.publishing.layouts import Layout
 from kanjiprep.publishing.push import Pushed, PushRequest
 from kanjiprep.training import pictures
@@ -61,7 +61,7 @@ def pushed(hub: FakeHub, dataset: Path, tmp_path: Path) -> Push:
     ],
 )
 def test_a_repository_is_told_from_a_path(text: str, wanted: Wanted | None) -> None:
-    assert hub_dataset.parse(text) == wanted
+    assert hub_fetch.parse(text) == wanted
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_repository_is_told_from_a_path(text: str, wanted: Wanted | None) -> N
 )
 def test_an_address_is_no_repository(text: str, help_: str) -> None:
     with pytest.raises(UsageError, match=f"--dataset: {text!r} is an address; {help_}"):
-        hub_dataset.parse(text)
+        hub_fetch.parse(text)
 
 
 def test_a_folder_that_is_there_wins_over_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "me" / "kanji@v1").mkdir(parents=True)
-    assert hub_dataset.parse("me/kanji@v1") is None
-    assert hub_dataset.parse("me/kanji") is not None
+    assert hub_fetch.parse("me/kanji@v1") is None
+    assert hub_fetch.parse("me/kanji") is not None
 
 
 @pytest.mark.parametrize("layout", ["parquet", "files"])
@@ -142,8 +142,10 @@ def test_a_download_that_fails_leaves_nothing(hub: FakeHub, pushed: Push, tmp_pa
 
 
 class _Liar(FakeHub):
-    def _download(self, repo_id: str, commit: str, folder: str, files: list[str] | None, total: int) -> None:
-        super()._download(repo_id, commit, folder, files, total)
+    def _download(
+        self, repo_id: str, repo_type: str, commit: str, folder: str, files: list[str] | None, total: int
+    ) -> None:
+        super()._download(repo_id, repo_type, commit, folder, files, total)
         (Path(folder) / "build.json").write_text("{}")
 
 

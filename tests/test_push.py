@@ -19,7 +19,7 @@ from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import hub_dataset, layouts, merging, push
 from kanjiprep.publishing.destination import Wish
-from kanjiprep.publishing.hub_dataset import Wanted
+from kanjiprep.publishing.hub_fetch import Wanted
 from kanjiprep.publishing.push import Pushed, PushRequest
 from kanjiprep.training import pictures
 from tests.fake_hub import FakeHub, patient

@@ -252,9 +252,9 @@ def _counted(number: int, word: str) -> str:
 
 def folder_of(dataset: str, quiet: bool) -> Path:
     """The folder of a dataset given as a path or as ``REPO_ID[@REV]``, fetched from the Hub if need be."""
-    from kanjiprep.publishing import hub_dataset
+    from kanjiprep.publishing import hub_dataset, hub_fetch
 
-    wanted = hub_dataset.parse(dataset)
+    wanted = hub_fetch.parse(dataset)
     if wanted is None:
         return Path(dataset)
     import platformdirs
@@ -269,3 +269,24 @@ def folder_of(dataset: str, quiet: bool) -> Path:
     if not quiet:
         talk.say(f"dataset: {folder}")
     return folder
+
+
+def trained_of(wanted: str, quiet: bool) -> str:
+    """``wanted`` as a path or the name of a run; an adapter given as ``REPO_ID[@REV]`` is fetched if need be."""
+    from kanjiprep.publishing import hub_fetch, hub_lora
+
+    on_hub = None if (Path("runs") / wanted).exists() else hub_fetch.parse(wanted, "model")
+    if on_hub is None:
+        return wanted
+    import platformdirs
+
+    from kanjiprep.publishing.hub import patience
+    from kanjiprep.publishing.hub.courier import Courier
+
+    store = platformdirs.user_data_path("kanjiprep") / "adapters"
+    with talk.progress(quiet=quiet) as progress, Courier(os.environ) as courier:
+        waiting = patience.within(patience.DEADLINE_S, _say(quiet), progress)
+        folder = hub_lora.fetch(courier, waiting, on_hub, store)
+    if not quiet:
+        talk.say(f"adapter: {folder}")
+    return str(folder)

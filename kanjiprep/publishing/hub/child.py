@@ -135,15 +135,16 @@ def download(
     api: HfApi,
     report: Report,
     repo_id: str,
+    repo_type: str,
     commit: str,
     folder: str,
     files: list[str] | None,
     total: int,
 ) -> None:
-    """``files`` of a dataset repository at ``commit``, or all of them, inside ``folder``."""
+    """``files`` of a repository at ``commit``, or all of them, inside ``folder``."""
     api.snapshot_download(
         repo_id,
-        repo_type="dataset",
+        repo_type=repo_type,
         revision=commit,
         local_dir=folder,
         allow_patterns=[_literally(name) for name in files] if files else None,
