@@ -14,7 +14,7 @@ from typing import Any
 from kanjiprep.training.running import processes
 
 SAMPLES = 20
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 TOKEN = "hf_thisIsNoTokenButMustNotShow"  # noqa: S105 - it opens nothing
 
 
