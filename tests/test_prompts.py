@@ -72,7 +72,7 @@ def test_a_subject_comes_first_when_pictures_are_asked_for_afterwards() -> None:
 
 
 def test_a_style_that_is_one_sentence_keeps_the_subject_within() -> None:
-    said = prompts.style("caption", Path("x")).composed("mountains")
+    said = prompts.style("caption", Path("x")).composed(" mountains. ")
     assert said == "Image of a Japanese kanji character in plain font. The character means: mountains."
 
 

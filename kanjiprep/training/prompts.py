@@ -48,10 +48,11 @@ class Style:
 
     def composed(self, subject: str) -> str:
         """``subject`` in this style, with the subject where the style wants it."""
+        bare = subject.strip().rstrip(".,") or subject.strip()
         if self.subject == "within":
-            return self.around(subject).strip()
+            return self.around(bare).strip()
         style = f"{self.prefix.strip()} {self.suffix.strip()}".strip()
-        return f"{subject.strip().rstrip('.,')}. {style}" if style else subject.strip()
+        return f"{bare}. {style}" if style else subject.strip()
 
 
 @dataclass(frozen=True, slots=True)
