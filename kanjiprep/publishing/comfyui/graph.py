@@ -37,7 +37,7 @@ class Node:
         id: Unlike that of all others.
         kind: ComfyUI's name of its class.
         inputs: Links and values by the names of the inputs.
-        title: As the UI shows it.
+        title: As the UI shows it; empty for the name of its class.
     """
 
     id: str
@@ -106,7 +106,8 @@ def _node(node_id: str, entry: object, where: str) -> Node:
     meta = entry.get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
     read = {str(name): _read(value, node_id, str(name), where) for name, value in inputs.items()}
-    return Node(node_id, entry["class_type"], read, title if isinstance(title, str) else "")
+    is_own = isinstance(title, str) and title != entry["class_type"]
+    return Node(node_id, entry["class_type"], read, title if is_own else "")
 
 
 def _read(value: object, node_id: str, name: str, where: str) -> Link | Value:

@@ -1,0 +1,291 @@
+"""``comfyui``: a workflow that loads at the first try, checked, and run by a server."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kanjiprep.cli import talk
+from kanjiprep.errors import InputError, UsageError, os_reason
+
+if TYPE_CHECKING:
+    from kanjiprep.publishing.comfyui.checking import Checked
+    from kanjiprep.publishing.comfyui.export import Exported, Request
+    from kanjiprep.publishing.comfyui.graph import Workflow
+    from kanjiprep.publishing.prompt_tokens import Loss
+
+_SUFFIX: Final = ".json"
+_PICTURES: Final = "pictures"
+_NUMBERS: Final = re.compile(r"(\d+)")
+_STRIP_NAME: Final = re.compile(r"step-[0-9]+_\w+")
+_ERROR: Final = "error"
+
+
+@click.command(
+    short_help="Write a ComfyUI workflow for a LoRA; check one; run it.",
+    epilog="""\b
+Examples:
+  kanjiprep comfyui sd35-large-lora
+  kanjiprep comfyui sd35-large-lora --checkpoint 14400 --prompt dragon --prompt "the internet" --style ink
+  kanjiprep comfyui sd35-large-lora --like-validation --strip
+  kanjiprep comfyui pytorch_lora_weights.safetensors --variant fp8
+  kanjiprep comfyui --check workflow.json
+  kanjiprep comfyui --check runs/sd35-large-lora/comfyui/strip --server http://127.0.0.1:8188 --run""",
+)
+@click.argument("wanted", metavar="[RUN|LORA]", required=False)
+@click.option(
+    "--checkpoint", metavar="N|best|last", help="Of RUN.  [default: the best if the run is scored, else the last]"
+)
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="TEXT",
+    help="What to show; once for each picture.  [default: the run's first validation prompt]",
+)
+@click.option(
+    "--style", metavar="NAME", help="Put this style around it, the subject first: a shipped one, or a file."
+)
+@click.option("--negative", metavar="TEXT", help="What to avoid.  [default: that of the style, else of the run]")
+@click.option("--like-validation", is_flag=True, help="Sample and word it as the run's validation pictures.")
+@click.option("--strip", "with_strip", is_flag=True, help="Add workflows for all checkpoints of RUN.")
+@click.option(
+    "--variant",
+    type=click.Choice(["fp16", "fp8"]),
+    default="fp16",
+    show_default=True,
+    help="Of the text encoder T5: fp8 takes half of the memory.",
+)
+@click.option("--checkpoint-file", metavar="NAME", help="Another file of the base model, by its name in ComfyUI.")
+@click.option("--skip-layers", is_flag=True, help="Skip the layers that Stability AI recommends for 3.5 Medium.")
+@click.option("--size-px", type=click.IntRange(64, 4096), help="Width and height.  [default: the validation's]")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of the noise.  [default: the validation's]")
+@click.option("--steps", type=click.IntRange(1, 10_000), help="Of the sampler.  [default: 40 for 3.5 Large]")
+@click.option("--guidance", type=click.FloatRange(0, 100), help="ComfyUI's cfg.  [default: 4.5 for 3.5 Large]")
+@click.option("--strength", type=click.FloatRange(-10, 10), help="Of the LoRA.  [default: 1]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.  [default: RUN/comfyui]")
+@click.option("--force", is_flag=True, help="Write over files there that are not as kanjiprep wrote them.")
+@click.option(
+    "--check", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Check workflows instead, of any origin."
+)
+@click.option("--server", metavar="URL", help="With --check: go by the nodes and files of this ComfyUI.")
+@click.option("--run", "with_run", is_flag=True, help="With --server: queue them, and fetch the pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
+    """Write a workflow for the LoRA of RUN, or for a LoRA file, and everything that it takes to load it.
+
+    workflow.json is for ComfyUI's window, workflow_api.json for its server. The LoRA stands beside them under the
+    name that they use, mended where ComfyUI would read it otherwise than diffusers, and READ ME.txt says where each
+    file goes. SD3.5's text encoders are loaded by themselves, since its checkpoint holds none.
+
+    With --check, a workflow of any origin is looked through: nodes and inputs that do not exist or do not fit, and
+    text encoders taken from a checkpoint that has none. Exit code 3 means that there is an error.
+    """
+    if check is not None:
+        _refuse_idle("for writing a workflow, not for --check", _writing(wanted, given))
+        _check(check, given["server"], given["with_run"], out, as_json)
+        return
+    _refuse_idle("for --check FILE", {"--server": given["server"], "--run": given["with_run"] or None})
+    if wanted is None:
+        raise UsageError("nothing to make a workflow for", "RUN", "give a run or a LoRA file, or --check; see --help")
+    from kanjiprep.publishing.comfyui import export
+
+    with talk.progress(quiet=as_json) as progress:
+        exported = export.export(_request(wanted, out, given), progress)
+    if as_json:
+        talk.print_json(_document(exported))
+    else:
+        _tell(exported)
+
+
+def _writing(wanted: str | None, given: Mapping[str, Any]) -> dict[str, object]:
+    """What has no meaning for a check, by the name that a user typed."""
+    names = ("checkpoint", "style", "negative", "checkpoint_file", "size_px", "seed", "steps", "guidance", "strength")
+    flags = {"--strip": "with_strip", "--force": "force"} | {
+        f"--{name.replace('_', '-')}": name for name in ("like_validation", "skip_layers")
+    }
+    return {
+        "RUN": wanted,
+        "--prompt": given["prompts"] or None,
+        **{f"--{name.replace('_', '-')}": given[name] for name in names},
+        **{option: given[name] or None for option, name in flags.items()},
+    }
+
+
+def _refuse_idle(only: str, options: Mapping[str, object]) -> None:
+    found = [name for name, value in options.items() if value is not None]
+    if found:
+        raise UsageError(f"is {only}", found[0], "leave it out here")
+
+
+def _request(wanted: str, out: Path | None, given: Mapping[str, Any]) -> Request:
+    from kanjiprep.publishing.comfyui.export import Request
+    from kanjiprep.publishing.comfyui.order import Order
+
+    for name in ("guidance", "strength"):
+        if given[name] is not None and not math.isfinite(given[name]):
+            raise UsageError("is no number", f"--{name}", "give one such as 4.5")
+    order = Order(
+        prompts=given["prompts"],
+        strength=1.0 if given["strength"] is None else given["strength"],
+        **{
+            name: given[name]
+            for name in (
+                *("style", "negative", "variant", "checkpoint_file", "like_validation", "skip_layers"),
+                *("size_px", "seed", "steps", "guidance"),
+            )
+        },
+    )
+    return Request(wanted, given["checkpoint"], order, given["with_strip"], out, given["force"])
+
+
+def _document(exported: Exported) -> dict[str, Any]:
+    import dataclasses
+
+    parts = {one.name: getattr(exported, one.name) for one in dataclasses.fields(exported)}
+    strip = exported.strip
+    told = ("name", "steps", "bytes", "own_bytes", "left_out")
+    parts["strip"] = strip and {**{name: getattr(strip, name) for name in told}, "workflows": list(strip.workflows)}
+    return {**parts, "tokens": _tokens(exported)}
+
+
+def _tokens(exported: Exported) -> dict[str, list[Any]]:
+    """What each prompt costs the text encoders."""
+    from kanjiprep.publishing import prompt_tokens
+
+    counts = prompt_tokens.counter(exported.base, os.environ, exported.family)
+    return {one.name: list(counts(one.text)) for one in exported.prompts}
+
+
+def _tell(exported: Exported) -> None:
+    from kanjiprep.publishing.comfyui import words
+
+    for warning in exported.warnings:
+        talk.say(f"warning: {warning}")
+    for note in (*exported.changes, *exported.notes, *(exported.strip.left_out if exported.strip else ())):
+        talk.say(f"note: {note}")
+    step = "" if exported.step is None else f" of step {exported.step:,}"
+    place = "sharing its bytes with what was trained" if exported.is_shared else "a mended copy"
+    talk.say(f"LoRA{step} ({exported.how}): {exported.lora}, {words.size(exported.lora_bytes)}, {place}")
+    for one in exported.settings:
+        talk.say(f"{one.name}: {one.value}  ({one.source})")
+    _tell_tokens(exported)
+    if exported.strip is not None:
+        strip = exported.strip
+        own = "shared with the run" if strip.own_bytes == 0 else f"{words.size(strip.own_bytes)} of it copies"
+        steps = f"{len(strip.steps)} checkpoint{'' if len(strip.steps) == 1 else 's'}"
+        talk.say(f"strip: {len(strip.workflows):,} workflows of {steps}, {words.size(strip.bytes)} of LoRAs, {own}")
+    talk.say(f"{exported.status}: {_short(exported.folder)}")
+    if exported.written:
+        talk.say(f"Next: read {_short(exported.folder / 'READ ME.txt')}, then drag workflow.json into ComfyUI")
+
+
+def _tell_tokens(exported: Exported) -> None:
+    from kanjiprep.publishing import prompt_tokens
+
+    counts = prompt_tokens.counter(exported.base, os.environ, exported.family)
+    for one in exported.prompts:
+        told = [f"{count.encoder} {'' if count.is_exact else 'at most '}{count.tokens}" for count in counts(one.text)]
+        talk.say(f"tokens of {one.name}: {', '.join(told)}")
+        lost = [loss for loss in prompt_tokens.lost(one.subject, one.text, counts) if loss.encoder.startswith("CLIP")]
+        if lost:
+            talk.say(f"warning: the subject of {one.name} {_beyond(lost[0])}")
+
+
+def _beyond(loss: Loss) -> str:
+    end = "ends at" if loss.is_exact else "may end as late as"
+    remedy = "put it first, or shorten the style" if loss.can_move else "say it in fewer words"
+    what = f"{end} token {loss.end} of CLIP, whose window has {loss.limit}"
+    return f"{what}: ComfyUI reads the rest in another window, diffusers and the trainer do not; {remedy}"
+
+
+def _check(path: Path, server: str | None, with_run: bool, out: Path | None, as_json: bool) -> None:
+    from kanjiprep.publishing.comfyui import checking, nodes
+
+    if with_run and server is None:
+        raise UsageError("needs a server", "--run", "add --server with its URL, such as http://127.0.0.1:8188")
+    _refuse_idle("for the pictures of --run", {"--out": None if with_run else out})
+    files = _files(path)
+    table = nodes.TABLE
+    if server is not None:
+        from kanjiprep.publishing.comfyui.server import read_nodes
+
+        table = read_nodes(server)
+    checked = [checking.check_file(one, table, server is not None) for one in files]
+    errors = sum(finding.severity == _ERROR for one in checked for finding in one.findings)
+    if not as_json:
+        _tell_findings(checked)
+    pictures: tuple[Path, ...] = ()
+    if with_run and server is not None and not errors:
+        pictures = _run(path, checked, server, out, as_json)
+    if as_json:
+        talk.print_json({"files": [_checked(one) for one in checked], "errors": errors, "pictures": pictures})
+    if errors:
+        what = f"{errors} error{'' if errors == 1 else 's'} in {len(files)} workflow{'' if len(files) == 1 else 's'}"
+        raise InputError(
+            what, str(path), "mend them as said, nothing was queued" if with_run else "mend them as said"
+        )
+
+
+def _files(path: Path) -> list[Path]:
+    """The workflow at ``path``, or all in it, numbers in their names in order."""
+    try:
+        if not path.is_dir():
+            return [path]
+        found = [one for one in path.iterdir() if one.suffix == _SUFFIX and not one.name.startswith(".")]
+    except (OSError, ValueError) as error:
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
+        raise InputError(
+            f"cannot be read: {reason}", repr(str(path))[1:-1], "give a workflow or its folder"
+        ) from error
+    if not found:
+        raise InputError(f"holds no {_SUFFIX} file", str(path), "give a workflow, or the folder of some")
+    return sorted(
+        found, key=lambda one: [int(part) if part.isdecimal() else part for part in _NUMBERS.split(one.name)]
+    )
+
+
+def _run(path: Path, checked: Sequence[Checked], server: str, out: Path | None, as_json: bool) -> tuple[Path, ...]:
+    from kanjiprep.publishing.comfyui.server import run
+
+    workflows: dict[str, Workflow] = {one.path.stem: one.workflow for one in checked}
+    folder = out or (path if path.is_dir() else path.parent) / _PICTURES
+    with talk.progress(quiet=as_json) as progress:
+        pictures = run(workflows, server, folder, progress)
+    if not as_json:
+        for picture in pictures:
+            click.echo(_short(picture))
+        if all(_STRIP_NAME.fullmatch(name) for name in workflows):
+            talk.say(f"Next: kanjiprep score {_short(folder)} --pattern 'step-{{step}}_{{prompt}}.png'")
+    return pictures
+
+
+def _checked(one: Checked) -> dict[str, Any]:
+    return {"path": one.path, "form": one.form, "nodes": one.nodes, "findings": one.findings}
+
+
+def _tell_findings(checked: Sequence[Checked]) -> None:
+    for one in checked:
+        place = f"{_short(one.path)}: " if len(checked) > 1 else ""
+        for found in one.findings:
+            kind = f" ({found.kind})" if found.kind else ""
+            node = f" node {found.node}{kind}" if found.node else ""
+            remedy = f"; {found.remedy}" if found.remedy else ""
+            click.echo(f"{place}{found.severity}{node}: {found.what}{remedy}")
+    clean = [one for one in checked if not one.findings]
+    if len(checked) == 1 and clean:
+        talk.say(f"{_short(clean[0].path)}: {clean[0].form} form, {clean[0].nodes} nodes, nothing to find fault with")
+    elif clean:
+        talk.say(f"{len(clean)} of {len(checked)} workflows have nothing to find fault with")
+
+
+def _short(path: Path) -> str:
+    """``path`` as a user would type it here."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -1,0 +1,188 @@
+"""What pictures are to show and to avoid, in the words that the text encoders get."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kanjiprep.errors import UsageError
+from kanjiprep.publishing.tuned import Tuned
+from kanjiprep.training import configs, prompts, run_folder
+from kanjiprep.training.prompts import Style
+from kanjiprep.training.running import run_source
+
+_FALLBACK: Final = "mountains"
+_NEGATIVE_KEY: Final = "validation_negative_prompt"
+_NOT_IN_NAME: Final = re.compile(r"[^a-z0-9]+")
+_LONGEST_NAME: Final = 40
+_LONGEST_TEXT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one picture is to show.
+
+    Attributes:
+        name: Short, for the names of files.
+        subject: In the user's words.
+        text: The same in its style, as the text encoders get it.
+    """
+
+    name: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All words of a workflow.
+
+    Attributes:
+        prompts: What its pictures are to show.
+        negative: What they are to avoid.
+        source: Where the prompts are from.
+        negative_source: Where the negative prompt is from.
+    """
+
+    prompts: tuple[Asked, ...]
+    negative: str
+    source: str
+    negative_source: str
+
+
+def words(
+    tuned: Tuned, subjects: tuple[str, ...], style: str | None, negative: str | None, like_validation: bool
+) -> Words:
+    """The words for pictures of ``subjects``.
+
+    Args:
+        tuned: What was trained.
+        subjects: What they are to show, or short names of the run's prompts; none for the run's first prompt.
+        style: Put around them, the subject first; None for no style.
+        negative: What they are to avoid; None for what the style says, else the run.
+        like_validation: Put the run's own style around them, as in validation.
+
+    Raises:
+        UsageError: If a text cannot be used, or there is no such style.
+        TrainerError: If the run cannot be read.
+    """
+    if like_validation and style is not None:
+        raise UsageError("and --like-validation are two styles", "--style", "leave one of them out")
+    for text in (*subjects, negative or ""):
+        _refuse_unwritable(text)
+    if not all(text.strip() for text in subjects):
+        raise UsageError("is empty", "--prompt", "say what the picture is to show")
+    named = None if style is None else prompts.style(style, Path())
+    known = _known(tuned)
+    if like_validation:
+        asked, source = _validated(tuned, subjects, known), "the run's own style, as in its validation"
+    elif named is not None:
+        asked, source = (
+            _styled(tuned, subjects, known, named),
+            f"the style {Path(style or '').stem}, the subject first",
+        )
+    else:
+        asked, source = _plain(tuned, subjects, known)
+    avoided, avoided_source = _negative(tuned, named, negative, like_validation)
+    return Words(asked, avoided, source, avoided_source)
+
+
+def _known(tuned: Tuned) -> Mapping[str, str]:
+    """The run's validation prompts in their style by short name, none if there is no run."""
+    if tuned.run is None or tuned.asked is None:
+        return {}
+    texts = run_source.prompts(tuned.run)
+    return prompts.load(tuned.asked, tuned.run)[0].by_name if texts is None else texts
+
+
+def _bare(tuned: Tuned, subjects: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """What each is without a style; short names of the run's prompts are looked up, where their files are here."""
+    plain = prompts.load(tuned.asked, tuned.run)[0].plain if tuned.run and tuned.asked else {}
+    return {one: plain.get(one) or known.get(one) or one.strip() for one in subjects}
+
+
+def _validated(tuned: Tuned, subjects: tuple[str, ...], known: Mapping[str, str]) -> tuple[Asked, ...]:
+    if not subjects:
+        return _first(tuned, known)
+    others = [subject for subject in subjects if subject not in known]
+    style = _own_style(tuned) if others else Style()
+    texts = {one: known.get(one) or style.around(one.strip()) for one in subjects}
+    return _asked(_bare(tuned, subjects, known), texts)
+
+
+def _own_style(tuned: Tuned) -> Style:
+    """The style of the run.
+
+    Raises:
+        UsageError: If its file is not here.
+    """
+    if tuned.run is None or tuned.asked is None:
+        return Style()
+    try:
+        return prompts.style(tuned.asked.style, tuned.run)
+    except UsageError as error:
+        remedy = "give a short name of the run's own prompts, or leave --prompt out"
+        raise UsageError(
+            "the style of the run is not here, so a new prompt cannot be like in validation", "--prompt", remedy
+        ) from error
+
+
+def _styled(tuned: Tuned, subjects: tuple[str, ...], known: Mapping[str, str], style: Style) -> tuple[Asked, ...]:
+    bare = _bare(tuned, subjects or tuple(known)[:1] or (_FALLBACK,), known)
+    return _asked(bare, {one: style.composed(text) for one, text in bare.items()})
+
+
+def _plain(tuned: Tuned, subjects: tuple[str, ...], known: Mapping[str, str]) -> tuple[tuple[Asked, ...], str]:
+    if not subjects and known:
+        return _first(tuned, known), "the first validation prompt of the run, word for word"
+    bare = _bare(tuned, subjects or (_FALLBACK,), known)
+    texts = {one: known.get(one, text) for one, text in bare.items()}
+    return _asked(bare, texts), "as asked for" if subjects else "an example"
+
+
+def _first(tuned: Tuned, known: Mapping[str, str]) -> tuple[Asked, ...]:
+    names = tuple(known)[:1] or (_FALLBACK,)
+    return _asked(_bare(tuned, names, known), {name: known.get(name, name) for name in names})
+
+
+def _asked(bare: Mapping[str, str], texts: Mapping[str, str]) -> tuple[Asked, ...]:
+    names = short_names(bare)
+    return tuple(Asked(name, bare[one], texts[one]) for name, one in zip(names, bare, strict=True))
+
+
+def short_names(subjects: Iterable[str]) -> tuple[str, ...]:
+    """A name for each subject, unlike the others, of small letters, digits and single underlines."""
+    found: list[str] = []
+    for number, subject in enumerate(subjects, 1):
+        ascii_only = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
+        name = _NOT_IN_NAME.sub("_", ascii_only)[:_LONGEST_NAME].strip("_") or f"prompt_{number}"
+        taken = (f"{name}_{count}" if count > 1 else name for count in range(1, len(found) + 2))
+        found.append(next(one for one in taken if one not in found))
+    return tuple(found)
+
+
+def _negative(tuned: Tuned, style: Style | None, given: str | None, like_validation: bool) -> tuple[str, str]:
+    if given is not None:
+        return given.strip(), "as asked for"
+    if style is not None:
+        return style.negative, "the style's"
+    if tuned.run is None or tuned.asked is None:
+        return "", "give --negative or --style for one"
+    told = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG).get(_NEGATIVE_KEY)
+    if isinstance(told, str):
+        return told, "as in the validation of the run"
+    return _own_style(tuned).negative if like_validation else "", "of the run's style"
+
+
+def _refuse_unwritable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("a prompt is no Unicode text", "--prompt", "set the terminal to UTF-8") from error
+    if "\x00" in text or len(text) > _LONGEST_TEXT:
+        what = f"a prompt is longer than {_LONGEST_TEXT:,} characters, or holds a NUL"
+        raise UsageError(what, "--prompt", "give a short text")
