@@ -86,6 +86,40 @@ def test_a_plan_that_would_not_start_says_so(run: Run, request_of: Callable[...,
     assert err.endswith("This would not start as meant: 1 error above\n")
 
 
+def test_a_plan_is_exported_for_diffusers_own_script(
+    run: Run, request_of: Callable[..., BuildRequest], place: Place, tmp_path: Path
+) -> None:
+    building.build(request_of(), place, silent)
+    arguments = ("plan", "sd15-full", "--set", "training.batch=1", "--export-diffusers", "attempt1")
+    code, out, err = run(*arguments)
+    assert code == 0
+    assert "3 pictures of one shape" in out
+    assert f"written: {tmp_path / 'attempt1'}\nOr: see {tmp_path / 'attempt1' / 'READ_ME.md'} for the same" in err
+    assert (tmp_path / "attempt1" / "train" / "metadata.csv").is_file()
+    code, out, err = run(*arguments, "--json")
+    said = json.loads(out)
+    assert (code, err, said["preset"]) == (0, "", "sd15-full")
+    assert said["exported"] == {
+        "folder": str(tmp_path / "attempt1"), "status": "unchanged", "pictures": 3, "steps": 30, "modal_gpu": "A10",
+        "modal_most_hours": said["exported"]["modal_most_hours"],
+        "modal_most_usd": round(1.10 * said["exported"]["modal_most_hours"], 2),
+    }  # fmt: skip
+
+
+def test_what_cannot_be_exported_is_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    for arguments, says in (
+        (("sd35-large-lora",), "sd35-large-lora: --export-diffusers is for a full fine-tune of Stable Diffusion 1.5"),
+        (
+            ("sd15-full", "--samples", 9),
+            "--samples: --export-diffusers needs the pictures themselves; give --dataset",
+        ),
+    ):
+        code, out, err = run("plan", *arguments, "--export-diffusers", "attempt1")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert says in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_next_step_is_of_the_very_run_that_was_planned(run: Run) -> None:
     arguments = ("plan", "sd35-large-lora", "--samples", 6414, "--set", "lora.rank=64", "--set", "title=a b")
     _, _, err = run(*arguments)

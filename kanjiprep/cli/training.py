@@ -15,10 +15,12 @@ from kanjiprep.cli import talk
 from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
+    from kanjiprep.publishing.first_attempt.export import Exported
     from kanjiprep.training.configs import Places
     from kanjiprep.training.machines import Market
     from kanjiprep.training.pictures import Dataset
     from kanjiprep.training.plan import Plan
+    from kanjiprep.training.presets import Preset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -89,7 +91,8 @@ Examples:
   kanjiprep plan sd35-large-lora
   kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
   kanjiprep plan sd35-large-lora --dataset me/kanji@v1.0
-  kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png""",
+  kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png
+  kanjiprep plan sd15-full --gpu a100-40gb-sxm --export-diffusers attempt1""",
 )
 @run_options
 @click.option(
@@ -98,6 +101,13 @@ Examples:
 @click.option("--gpu", metavar="NAME", help="Plan for this GPU.  [default: the preset's]")
 @click.option("--name", metavar="NAME", help="Plan to go on in runs/NAME, with the checkpoints that stand there.")
 @click.option("--curve", type=click.Path(path_type=Path), help="Draw the learning rate into this .svg or .png file.")
+@click.option(
+    "--export-diffusers",
+    "export_to",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write what diffusers' own script needs for this run, at home or on Modal; for sd15-full.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def plan(
     preset: str,
@@ -107,6 +117,7 @@ def plan(
     gpu: str | None,
     name: str | None,
     curve: Path | None,
+    export_to: Path | None,
     as_json: bool,
 ) -> int:
     """Say what a run of PRESET would be and cost, before a cent is spent.
@@ -114,6 +125,9 @@ def plan(
     Steps as the trainer counts them, the learning rate as it really runs, memory, disk, hours and dollars
     with their bands and sources, and every trap that the rules find. Prices are a dated table's, or
     Lambda's own if LAMBDA_API_KEY is set. Exit code 2 means that it would not start as meant.
+
+    With --export-diffusers a full fine-tune of Stable Diffusion 1.5 is written out for diffusers' own script:
+    pictures and captions, the command line, and a script for Modal. Nothing is started.
     """
     from kanjiprep.paths import expanded
     from kanjiprep.training import curve as curves
@@ -123,6 +137,7 @@ def plan(
     from kanjiprep.training.pictures import nominal
 
     found = shelf.load(preset, settings)
+    _refuse_unexportable(found, samples, export_to)
     whole = nominal(samples, found.spec.training.resolution_px) if samples else read_dataset(dataset, as_json)
     places = places_of(found.name if name is None else name)
     place = planning.Place() if name is None else planning.Place(None, *run_folder.earlier(places.run))
@@ -130,13 +145,34 @@ def plan(
     rates = curves.rates(made.rates.scheduler)
     if curve is not None:
         curve_picture.write(expanded(curve), rates, f"{made.preset}: learning rate by step")
+    exported = None if export_to is None else _export(found, whole, made, export_to, as_json)
     if as_json:
-        talk.print_json(made)
+        talk.print_json(made if exported is None else {**dataclasses.asdict(made), "exported": exported})
     else:
         for line in plan_text.lines(made, rates):
             click.echo(line)
         _advise(made, launch_line(preset, dataset, settings, gpu, name))
+    if exported is not None and not as_json:
+        talk.say(f"{exported.status}: {exported.folder}")
+        talk.say(f"Or: see {exported.folder / 'READ_ME.md'} for the same with diffusers' own script")
     return UsageError.exit_code if planning.refusing(made.findings) else 0
+
+
+def _refuse_unexportable(preset: Preset, samples: int | None, export_to: Path | None) -> None:
+    from kanjiprep.publishing.first_attempt import command
+
+    if export_to is None:
+        return
+    command.refuse_unfit(preset)
+    if samples is not None:
+        raise UsageError("--export-diffusers needs the pictures themselves", "--samples", "give --dataset instead")
+
+
+def _export(preset: Preset, dataset: Dataset, made: Plan, folder: Path, quiet: bool) -> Exported:
+    from kanjiprep.publishing.first_attempt import export
+
+    with talk.progress(quiet=quiet) as progress:
+        return export.export(preset, dataset, made, folder, progress)
 
 
 def launch_line(preset: str, dataset: str, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
