@@ -58,6 +58,12 @@ class TrainerError(KanjiprepError):
     exit_code = 6
 
 
+class RemoteError(KanjiprepError):
+    """A machine that cannot be reached, or does not do what it was asked (exit code 7)."""
+
+    exit_code = 7
+
+
 class Interrupted(KanjiprepError):
     """Ctrl-C (exit code 130)."""
 

@@ -251,6 +251,17 @@ def test_odd_sizes_are_found(change: dict[str, Any], rule: str) -> None:
     assert rules(given(SD3, "6", **change))[0] == rule
 
 
+def test_names_out_of_a_file_are_fit_to_be_printed() -> None:
+    odd = Node("\x1b[31m9", "Own\ud800" + "x" * 500, {"images": Link("8", 0)})
+    workflow = Workflow((*SD3.nodes, odd, Node("21", "VAEDecode", {"samples": Link("\x1b[31m9", 0), "\x07": 1})))
+    for found in check(workflow, TABLE):
+        text = f"{found.node} {found.kind} {found.what} {found.remedy}"
+        assert text.isprintable()
+        assert len(text) < 500
+    (own,) = [one for one in check(workflow, TABLE) if one.rule == "unknown-node"]
+    assert (own.node, own.kind[:12]) == ("\\x1b[31m9", "Own\\ud800xxx")
+
+
 def test_a_prefix_that_another_node_gives_is_not_compared() -> None:
     workflow = with_node(SD3, "20", "SaveImage", images=Link("8", 0), filename_prefix=Link("21", 0))
     assert rules(with_node(workflow, "21", "PrimitiveString", value="kanji")) == []

@@ -150,7 +150,7 @@ def test_a_file_without_json_is_one_line(tmp_path: Path, content: str | bytes, w
         ("null", "is no workflow of ComfyUI"),
         ("[]", "is no workflow of ComfyUI"),
         ("{}", "is no workflow of ComfyUI"),
-        ('{"nodes": []}', "is a graph without nodes"),
+        ('{"nodes": []}', "holds no node that runs"),
         ('{"nodes": {}}', "node 'nodes' has no class_type"),
         ('{"workflow": {}}', "is no workflow of ComfyUI"),
         ('{"pipeline": "sd3"}', "node 'pipeline' has no class_type"),

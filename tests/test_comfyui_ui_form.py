@@ -546,6 +546,7 @@ class TestSubgraphs:
 
 
 REMEDY = "save it again in the UI of ComfyUI"
+ON = "switch on what is muted or bypassed, and save it again"
 
 
 @pytest.mark.parametrize(
@@ -553,8 +554,10 @@ REMEDY = "save it again in the UI of ComfyUI"
     [
         (None, f"is no graph of ComfyUI's UI; {REMEDY}"),
         ({"nodes": {}}, f"is no graph of ComfyUI's UI; {REMEDY}"),
-        ({"nodes": []}, f"is a graph without nodes; {REMEDY}"),
-        (ui(node(1, "Note")), f"is a graph without nodes; {REMEDY}"),
+        ({"nodes": []}, f"holds no node that runs; {ON}"),
+        (ui(node(1, "Note")), f"holds no node that runs; {ON}"),
+        (ui(node(1, "KSampler", mode=2), node(2, "VAEDecode", mode=4)), f"holds no node that runs; {ON}"),
+        (ui(node(1, "KSampler"), node("1", "VAEDecode")), f"has several nodes with the id '1'; {REMEDY}"),
         (ui(node(1, "DisableNoise"), 3), f"entry 1 of its nodes has no id and type; {REMEDY}"),  # type: ignore[arg-type]
         (ui({"id": 1}), f"entry 0 of its nodes has no id and type; {REMEDY}"),
         (ui({"id": True, "type": "x"}), f"entry 0 of its nodes has no id and type; {REMEDY}"),
@@ -599,7 +602,10 @@ json_values = st.recursive(
 @given(json_values, json_values, json_values)
 @settings(max_examples=100, deadline=None)
 def test_whatever_is_in_it_there_is_a_workflow_or_one_clear_error(nodes: Any, links: Any, definitions: Any) -> None:
-    made = [{"id": 1, "type": "KSampler", "inputs": nodes, "widgets_values": links}, {"id": 2, "type": "Reroute"}]
+    made: list[Any] = [
+        {"id": 1, "type": "KSampler", "inputs": nodes, "widgets_values": links},
+        {"id": 2, "type": "Reroute"},
+    ]
     document = {"nodes": made, "links": links, "definitions": definitions}
     assert len(from_ui(document, TABLE, "x").nodes) == 1
     with suppress(InputError):

@@ -5,6 +5,7 @@ from kanjiprep.errors import (
     InputError,
     Interrupted,
     KanjiprepError,
+    RemoteError,
     TrainerError,
     UsageError,
     os_reason,
@@ -17,7 +18,7 @@ def test_an_error_is_one_line_of_place_matter_and_remedy() -> None:
 
 
 def test_every_kind_has_its_documented_exit_code() -> None:
-    kinds = (KanjiprepError, UsageError, InputError, DatasetError, TrainerError, Interrupted)
+    kinds = (KanjiprepError, UsageError, InputError, DatasetError, TrainerError, RemoteError, Interrupted)
     codes = {kind: kind("x").exit_code for kind in kinds}
     assert codes == {
         KanjiprepError: 1,
@@ -25,6 +26,7 @@ def test_every_kind_has_its_documented_exit_code() -> None:
         InputError: 3,
         DatasetError: 4,
         TrainerError: 6,
+        RemoteError: 7,
         Interrupted: 130,
     }
 

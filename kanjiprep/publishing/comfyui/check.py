@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from kanjiprep.publishing.comfyui import check_graph, check_habits, check_links, check_models, check_values, tracing
-from kanjiprep.publishing.comfyui.findings import Finding, scene
+from kanjiprep.publishing.comfyui.findings import Finding, printable, scene
 from kanjiprep.publishing.comfyui.graph import Workflow
 from kanjiprep.publishing.comfyui.kinds import NodeKind
 
@@ -34,7 +34,8 @@ def check(workflow: Workflow, table: Mapping[str, NodeKind], is_live: bool = Fal
     used = tracing.upstream(workflow, ends) if ends else frozenset(seen.nodes)
     place = {node.id: number for number, node in enumerate(workflow.nodes)}
     judged = [_eased(one, used) for one in findings]
-    return tuple(sorted(dict.fromkeys(judged), key=lambda one: (one.severity, place.get(one.node, -1))))
+    ordered = sorted(dict.fromkeys(judged), key=lambda one: (one.severity, place.get(one.node, -1)))
+    return tuple(replace(one, node=printable(one.node), kind=printable(one.kind)) for one in ordered)
 
 
 def _eased(finding: Finding, used: frozenset[str]) -> Finding:

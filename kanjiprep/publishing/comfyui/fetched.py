@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -40,9 +41,22 @@ def refuse_taken(out: Path, names: Sequence[str]) -> None:
 
 
 def fetch(
-    address: Address, pictures: Sequence[Picture], name: str, out: Path, silence_s: float = ANSWER_S
+    address: Address,
+    pictures: Sequence[Picture],
+    name: str,
+    out: Path,
+    names: Collection[str] = (),
+    silence_s: float = ANSWER_S,
 ) -> tuple[Path, ...]:
     """The pictures in ``out`` as NAME.png, NAME_2.png and so on, or .jpg or .webp as they are.
+
+    Args:
+        address: The server.
+        pictures: What it has made.
+        name: What the pictures get their names from.
+        out: Where they go; nothing in it is written over.
+        names: Of the other workflows; their pictures' names are left to them.
+        silence_s: Longest silence that is waited for.
 
     Raises:
         RemoteError: If one cannot be fetched, or is not whole.
@@ -51,11 +65,13 @@ def fetch(
     with _as_usage_error(out), tempfile.TemporaryDirectory(prefix=".kanjiprep.", dir=out) as aside:
         numbered = enumerate(pictures, 1)
         parts = [_part(address, picture, Path(aside) / str(number), silence_s) for number, picture in numbered]
-        return tuple(_placed(part, out / _name(name, number, part)) for number, part in enumerate(parts, 1))
+        free = (one for one in _numbered(name) if one == name or one not in names)
+        return tuple(_placed(part, out / f"{stem}{part.suffix}") for part, stem in zip(parts, free, strict=False))
 
 
-def _name(name: str, number: int, part: Path) -> str:
-    return f"{name}{part.suffix}" if number == 1 else f"{name}_{number}{part.suffix}"
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))
 
 
 def _part(address: Address, picture: Picture, path: Path, silence_s: float) -> Path:

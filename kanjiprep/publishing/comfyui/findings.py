@@ -14,6 +14,7 @@ from kanjiprep.publishing.comfyui.graph import Node, Value, Workflow
 from kanjiprep.publishing.comfyui.kinds import NodeKind
 
 _HUGE: Final = 10**15
+_LONGEST: Final = 120
 Severity = Literal["error", "warning"]
 
 
@@ -23,8 +24,8 @@ class Finding:
 
     Attributes:
         severity: An error stops a workflow or spoils its pictures; a warning is worth a look.
-        node: Id of the node; empty for the workflow as a whole.
-        kind: Class of the node.
+        node: Id of the node, fit to be printed; empty for the workflow as a whole.
+        kind: Class of the node, fit to be printed.
         rule: A short name of what is wrong, always the same.
         what: What is wrong, a phrase that goes on after the node.
         remedy: What to do, a phrase.
@@ -97,7 +98,12 @@ def listed(words: Iterable[str]) -> str:
 
 def called(node: Node) -> str:
     """A node in the middle of a sentence."""
-    return f"node {shown(node.id)} ({node.kind})"
+    return f"node {shown(node.id)} ({printable(node.kind)})"
+
+
+def printable(name: str) -> str:
+    """A name out of a file as it is, unless it is long or has control characters."""
+    return name if name.isprintable() and len(name) <= _LONGEST else shown(name)[1:-1]
 
 
 def number(node: Node, name: str) -> float | None:

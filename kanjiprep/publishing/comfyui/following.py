@@ -26,6 +26,8 @@ QUEUE_STAGE: Final = "before us in the queue"
 STEP_STAGE: Final = "step"
 
 _MOST_MESSAGE: Final = 64 << 20
+_MOST_WAITING: Final = 1024
+"""Messages that wait while a question is asked; with a full queue version 14 of the library never closes."""
 _OPEN_S: Final = 5.0
 _WRITTEN_S: Final = 0.05
 """Between the message of a workflow's end and its entry in the history, mostly."""
@@ -80,6 +82,7 @@ def _connected(
                 close_timeout=1,
                 ping_timeout=60,
                 max_size=_MOST_MESSAGE,
+                max_queue=_MOST_WAITING,
                 logger=_quiet(),
             )
         )

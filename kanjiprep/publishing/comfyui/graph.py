@@ -106,8 +106,8 @@ def _node(node_id: str, entry: object, where: str) -> Node:
     meta = entry.get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
     read = {str(name): _read(value, node_id, str(name), where) for name, value in inputs.items()}
-    is_own = isinstance(title, str) and title != entry["class_type"]
-    return Node(node_id, entry["class_type"], read, title if is_own else "")
+    own = title if isinstance(title, str) and title != entry["class_type"] else ""
+    return Node(node_id, entry["class_type"], read, own)
 
 
 def _read(value: object, node_id: str, name: str, where: str) -> Link | Value:

@@ -45,7 +45,7 @@ def queued(
         _refuse_part(answer, workflow, where)
         yield prompt_id
     except KeyboardInterrupt as error:
-        raise _interrupted(_take_off(address, prompt_id), address) from error
+        raise _interrupted(_insist(address, prompt_id), address) from error
     except BaseException:
         _take_off(address, prompt_id)  # if that fails too, the first error is what the user needs
         raise
@@ -68,6 +68,14 @@ def _refuse_part(answer: Mapping[str, Any], workflow: Workflow, where: str) -> N
     """A server takes a workflow of which one output is right, and leaves out the others."""
     if answer.get("node_errors"):
         raise refusals.refusal(answer, workflow, where)
+
+
+def _insist(address: Address, prompt_id: str) -> bool:
+    """As ``_take_off``, and once again if Ctrl-C is pressed twice, or sent twice as by timeout(1)."""
+    try:
+        return _take_off(address, prompt_id)
+    except KeyboardInterrupt:
+        return _take_off(address, prompt_id)
 
 
 def _take_off(address: Address, prompt_id: str) -> bool:

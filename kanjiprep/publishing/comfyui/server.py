@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from kanjiprep.progress import Progress
 from kanjiprep.publishing.comfyui import address as addresses
 from kanjiprep.publishing.comfyui import fetched, following, nodes, queueing, refusals, server_http
 from kanjiprep.publishing.comfyui.address import DEFAULT, Address
-from kanjiprep.publishing.comfyui.answers import Outcome
+from kanjiprep.publishing.comfyui.answers import Outcome, Picture
 from kanjiprep.publishing.comfyui.following import Patience
 from kanjiprep.publishing.comfyui.graph import Workflow
 from kanjiprep.publishing.comfyui.nodes import NodeKind
@@ -63,20 +64,19 @@ def run(
     with _made(out):
         for done, (name, workflow) in enumerate(workflows.items()):
             progress(WORKFLOW_STAGE, done, len(workflows))
-            paths += _run_one(address, workflow, name, out, progress, patience)
+            outcome = _ended(address, workflow, name, progress, patience)
+            pictures = _pictures(outcome, workflow, name)
+            paths += fetched.fetch(address, pictures, name, out, workflows, patience.answer_s)
     progress(WORKFLOW_STAGE, len(workflows), len(workflows))
     return tuple(paths)
 
 
-def _run_one(
-    address: Address, workflow: Workflow, name: str, out: Path, progress: Progress, patience: Patience
-) -> tuple[Path, ...]:
-    outcome = _ended(address, workflow, name, progress, patience)
+def _pictures(outcome: Outcome, workflow: Workflow, name: str) -> tuple[Picture, ...]:
     if outcome.fault is not None:
         raise refusals.failure(outcome.fault, workflow, name)
     if not outcome.pictures:
         raise InputError("has run, and made no picture", name, "let it end in a SaveImage node")
-    return fetched.fetch(address, outcome.pictures, name, out, patience.answer_s)
+    return outcome.pictures
 
 
 def _ended(address: Address, workflow: Workflow, name: str, progress: Progress, patience: Patience) -> Outcome:
@@ -94,9 +94,11 @@ def _made(out: Path) -> Iterator[None]:
     is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):  # before the server works for nothing
+            pass
     except OSError as error:
         remedy = "fix the permissions, or give another folder"
-        raise UsageError(f"cannot be made: {os_reason(error)}", str(out), remedy) from error
+        raise UsageError(f"cannot be written: {os_reason(error)}", str(out), remedy) from error
     try:
         yield
     finally:

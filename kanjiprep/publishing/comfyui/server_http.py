@@ -30,7 +30,7 @@ _LOOK: Final = "look at what ComfyUI has printed, or restart it"
 _REASONS: Final[tuple[tuple[type[Exception], str, str], ...]] = (  # the narrower ones first
     (TimeoutError, "does not answer within {silence_s:g} s", _LOOK),
     (ConnectionRefusedError, "nothing listens there (connection refused)", _START),
-    (ConnectionError, "broke off the connection", _LOOK),
+    (ConnectionError, "broke off the connection", "look at what ComfyUI has printed, or try https://"),
     (socket.gaierror, "there is no host {host}", "check the address"),
     (ssl.SSLCertVerificationError, "its certificate is not to be trusted", "give the name that it is for"),
     (ssl.SSLError, "does not speak TLS", "write http:// instead of https:// if it is on your own network"),

@@ -46,7 +46,7 @@ def from_ui(document: object, table: Mapping[str, NodeKind], where: str) -> Work
             raise InputError(f"has more than {_MOST_NODES:,} nodes", where, "take a smaller workflow")
         nodes.append(_node(scope, node, table.get(node.type)))
     if not nodes:
-        raise InputError("is a graph without nodes", where, "save it again in the UI of ComfyUI")
+        raise InputError("holds no node that runs", where, "switch on what is muted or bypassed, and save it again")
     return Workflow(tuple(nodes))
 
 

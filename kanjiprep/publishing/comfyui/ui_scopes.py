@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -230,6 +231,9 @@ def _scope(
     user: UiNode | None = None,
 ) -> Scope:
     nodes = [_node(one, number, where) for number, one in enumerate(_list(graph.get("nodes")))]
+    twice = [one for one, count in Counter(node.id for node in nodes).items() if count > 1]
+    if twice:
+        raise InputError(f"has several nodes with the id {shown(path + twice[0])}", where, _REMEDY)
     lines = dict(line for line in map(_line, _list(graph.get("links"))) if line is not None)
     entries = tuple(str(one.get("name")) for one in _tables(graph.get("inputs")))
     return Scope(path, {one.id: one for one in nodes}, lines, entries, definitions, where, outer, user)
