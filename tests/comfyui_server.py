@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -349,13 +350,14 @@ class ComfyUI:
         saved = []
         for count in range(self.batch):
             name = f"{prefix}_{len(self._pictures) + 1:05}_{'' if count < 1 else count}.png"
-            self._pictures[folder, name] = picture(self.picture)
+            self._pictures[folder, name] = picture(self.picture, prompt=json.dumps(prompt))
             saved.append({"filename": name, "subfolder": "", "type": folder})
         return saved
 
 
-def picture(kind: str = "PNG", size_px: int = 32) -> bytes:
+def picture(kind: str = "PNG", size_px: int = 32, prompt: str = "{}") -> bytes:
+    """A picture with the workflow in it, as SaveImage writes it."""
     stream, about = io.BytesIO(), PngImagePlugin.PngInfo()
-    about.add_text("prompt", "{}")
+    about.add_text("prompt", prompt)
     Image.effect_noise((size_px, size_px), 80).convert("RGB").save(stream, kind, pnginfo=about)
     return stream.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import errno
+import json
 import logging
 import os
 import socket
@@ -92,7 +93,8 @@ def test_pictures_come_with_a_step_at_a_time(comfyui: ComfyUI, tmp_path: Path) -
     heard = Heard()
     paths = server.run({"a": WORKFLOW, "b": WORKFLOW}, comfyui.url, tmp_path / "out", heard, QUICK)
     assert paths == (tmp_path / "out" / "a.png", tmp_path / "out" / "b.png")
-    assert [Image.open(path).text["prompt"] for path in paths] == ["{}", "{}"]  # type: ignore[attr-defined]
+    texts = [Image.open(path).text["prompt"] for path in paths]  # type: ignore[attr-defined]
+    assert [from_api(json.loads(text), "") for text in texts] == [WORKFLOW, WORKFLOW]
     steps = [("step", step, STEPS) for step in range(1, STEPS + 1)]
     assert heard == [("workflow", 0, 2), *steps, ("workflow", 1, 2), *steps, ("workflow", 2, 2)]
     assert comfyui.prompts[0]["7"]["inputs"]["latent_image"] == ["6", 0]
@@ -357,6 +359,17 @@ def test_nothing_is_written_over(comfyui: ComfyUI, tmp_path: Path, name: str) ->
         run(comfyui, tmp_path)
     assert (tmp_path / name).read_text() == "mine"
     assert not comfyui.asked
+
+
+def test_a_series_that_was_cut_off_goes_on_where_it_stopped(comfyui: ComfyUI, tmp_path: Path) -> None:
+    run(comfyui, tmp_path)
+    comfyui.asked.clear()
+    both = {"kanji": WORKFLOW, "more": from_api(api(seed=2), "")}
+    found = server.run(both, comfyui.url, tmp_path, silent, QUICK)
+    assert found == (tmp_path / "kanji.png", tmp_path / "more.png")
+    assert comfyui.paths().count("/prompt") == 1
+    with pytest.raises(UsageError, match="is there already, and nothing is written over"):
+        run(comfyui, tmp_path, workflow=from_api(api(seed=3), ""))
 
 
 @pytest.mark.parametrize("has_links", [True, False])

@@ -15,6 +15,7 @@ from kanjiprep.publishing.comfyui import address as addresses
 from kanjiprep.publishing.comfyui import fetched, following, nodes, queueing, refusals, server_http
 from kanjiprep.publishing.comfyui.address import DEFAULT, Address
 from kanjiprep.publishing.comfyui.answers import Outcome, Picture
+from kanjiprep.publishing.comfyui.finished import finished
 from kanjiprep.publishing.comfyui.following import Patience
 from kanjiprep.publishing.comfyui.graph import Workflow
 from kanjiprep.publishing.comfyui.nodes import NodeKind
@@ -45,6 +46,8 @@ def run(
 ) -> tuple[Path, ...]:
     """The pictures of all workflows in ``out``, painted by the server one workflow after the other.
 
+    A workflow whose picture is there already, painted by the very same one, is not queued again.
+
     Args:
         workflows: By the names that their pictures get.
         url: The server.
@@ -59,11 +62,15 @@ def run(
         Interrupted: On Ctrl-C; what we had on the server is taken off.
     """
     address = addresses.parse(url)
-    fetched.refuse_taken(out, tuple(workflows))
+    before = finished(workflows, out)
+    fetched.refuse_taken(out, [name for name in workflows if name not in before])
     paths: list[Path] = []
     with _made(out):
         for done, (name, workflow) in enumerate(workflows.items()):
             progress(WORKFLOW_STAGE, done, len(workflows))
+            if name in before:
+                paths.append(before[name])
+                continue
             outcome = _ended(address, workflow, name, progress, patience)
             pictures = _pictures(outcome, workflow, name)
             paths += fetched.fetch(address, pictures, name, out, workflows, patience.answer_s)
