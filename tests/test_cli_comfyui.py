@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from kanjiprep.cli.comfyui import comfyui
 from kanjiprep.errors import InputError, KanjiprepError, UsageError
 from kanjiprep.progress import Progress
-from kanjiprep.publishing.comfyui import nodes, server
+from kanjiprep.publishing.comfyui import nodes
 from kanjiprep.publishing.comfyui.graph import Workflow
+from kanjiprep.publishing.comfyui.live import server
 from kanjiprep.training import presets
 from kanjiprep.training.running.attempts import WEIGHTS
 from tests import lora_files

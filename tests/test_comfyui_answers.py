@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kanjiprep.errors import InputError, KanjiprepError, RemoteError, UsageError
-from kanjiprep.publishing.comfyui import address, answers, refusals
-from kanjiprep.publishing.comfyui.answers import Fault, Picture, Step
 from kanjiprep.publishing.comfyui.graph import Workflow, from_api
+from kanjiprep.publishing.comfyui.live import address, answers, refusals
+from kanjiprep.publishing.comfyui.live.answers import Fault, Picture, Step
 from tests.comfyui_rules import Rules, object_info
 
 API: dict[str, Any] = {

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.publishing.comfyui import check_graph, model_names, tracing
-from kanjiprep.publishing.comfyui.check import Finding, check
-from kanjiprep.publishing.comfyui.checking import check_file
-from kanjiprep.publishing.comfyui.findings import scene
+from kanjiprep.publishing.comfyui import tracing
+from kanjiprep.publishing.comfyui.checks import check_graph, model_names
+from kanjiprep.publishing.comfyui.checks.check import Finding, check
+from kanjiprep.publishing.comfyui.checks.checking import check_file
+from kanjiprep.publishing.comfyui.checks.findings import scene
 from kanjiprep.publishing.comfyui.graph import Link, Node, Workflow, to_api
 from kanjiprep.publishing.comfyui.nodes import TABLE, Input, NodeKind
 from tests.comfyui_faults import RIGHT, WRONG

@@ -15,11 +15,13 @@ import pytest
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import extras, tuned
-from kanjiprep.publishing.comfyui import copies, export, folder, graph, nodes, recipe, strip, ui_form, words
-from kanjiprep.publishing.comfyui.export import Exported, Request
-from kanjiprep.publishing.comfyui.folder import Wanted
+from kanjiprep.publishing.comfyui import graph, nodes
+from kanjiprep.publishing.comfyui.forms import ui_form
 from kanjiprep.publishing.comfyui.graph import Workflow
-from kanjiprep.publishing.comfyui.order import Order
+from kanjiprep.publishing.comfyui.written import copies, export, folder, recipe, strip, words
+from kanjiprep.publishing.comfyui.written.export import Exported, Request
+from kanjiprep.publishing.comfyui.written.folder import Wanted
+from kanjiprep.publishing.comfyui.written.order import Order
 from kanjiprep.training import presets
 from kanjiprep.training.running.attempts import WEIGHTS
 from tests import lora_files

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from kanjiprep.errors import InputError
-from kanjiprep.publishing.comfyui import picture_text, reading
+from kanjiprep.publishing.comfyui.forms import picture_text, reading
+from kanjiprep.publishing.comfyui.forms.ui_form import to_ui
 from kanjiprep.publishing.comfyui.graph import to_api
 from kanjiprep.publishing.comfyui.nodes import TABLE
-from kanjiprep.publishing.comfyui.ui_form import to_ui
 from tests.comfyui_workflows import SD1, SD3
 
 REMEDY = "give the JSON file that ComfyUI saves, or a PNG picture that it made"

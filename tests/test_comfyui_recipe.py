@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from kanjiprep.errors import UsageError
-from kanjiprep.publishing.comfyui import export, model_files, nodes, recipe, wording
+from kanjiprep.publishing.comfyui import nodes
 from kanjiprep.publishing.comfyui.graph import Link, Workflow
-from kanjiprep.publishing.comfyui.order import Order
-from kanjiprep.publishing.comfyui.recipe import Recipe
-from kanjiprep.publishing.comfyui.sampling import Sampling, Skip
+from kanjiprep.publishing.comfyui.written import export, model_files, recipe, wording
+from kanjiprep.publishing.comfyui.written.order import Order
+from kanjiprep.publishing.comfyui.written.recipe import Recipe
+from kanjiprep.publishing.comfyui.written.sampling import Sampling, Skip
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import presets
 from tests.run_folders import prepared

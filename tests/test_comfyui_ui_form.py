@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kanjiprep.errors import InputError
-from kanjiprep.publishing.comfyui import ui_scopes
+from kanjiprep.publishing.comfyui.forms import ui_scopes
+from kanjiprep.publishing.comfyui.forms.ui_form import from_ui, to_ui
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value, Workflow
 from kanjiprep.publishing.comfyui.nodes import TABLE, Input, NodeKind
-from kanjiprep.publishing.comfyui.ui_form import from_ui, to_ui
 from tests import comfyui_workflows as workflows
 from tests.comfyui_faults import RIGHT
 from tests.comfyui_workflows import SD3, with_node, without

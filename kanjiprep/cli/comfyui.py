@@ -16,9 +16,9 @@ from kanjiprep.cli import talk
 from kanjiprep.errors import InputError, UsageError, os_reason
 
 if TYPE_CHECKING:
-    from kanjiprep.publishing.comfyui.checking import Checked
-    from kanjiprep.publishing.comfyui.export import Exported, Request
+    from kanjiprep.publishing.comfyui.checks.checking import Checked
     from kanjiprep.publishing.comfyui.graph import Workflow
+    from kanjiprep.publishing.comfyui.written.export import Exported, Request
     from kanjiprep.publishing.prompt_tokens import Loss
 
 _SUFFIX: Final = ".json"
@@ -95,7 +95,7 @@ def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: b
     _refuse_idle("for --check FILE", {"--server": given["server"], "--run": given["with_run"] or None})
     if wanted is None:
         raise UsageError("nothing to make a workflow for", "RUN", "give a run or a LoRA file, or --check; see --help")
-    from kanjiprep.publishing.comfyui import export
+    from kanjiprep.publishing.comfyui.written import export
 
     with talk.progress(quiet=as_json) as progress:
         exported = export.export(_request(wanted, out, given), progress)
@@ -126,8 +126,8 @@ def _refuse_idle(only: str, options: Mapping[str, object]) -> None:
 
 
 def _request(wanted: str, out: Path | None, given: Mapping[str, Any]) -> Request:
-    from kanjiprep.publishing.comfyui.export import Request
-    from kanjiprep.publishing.comfyui.order import Order
+    from kanjiprep.publishing.comfyui.written.export import Request
+    from kanjiprep.publishing.comfyui.written.order import Order
 
     for name in ("guidance", "strength"):
         if given[name] is not None and not math.isfinite(given[name]):
@@ -165,7 +165,7 @@ def _tokens(exported: Exported) -> dict[str, list[Any]]:
 
 
 def _tell(exported: Exported) -> None:
-    from kanjiprep.publishing.comfyui import words
+    from kanjiprep.publishing.comfyui.written import words
 
     for warning in exported.warnings:
         talk.say(f"warning: {warning}")
@@ -207,7 +207,8 @@ def _beyond(loss: Loss) -> str:
 
 
 def _check(path: Path, server: str | None, with_run: bool, out: Path | None, as_json: bool) -> None:
-    from kanjiprep.publishing.comfyui import checking, nodes
+    from kanjiprep.publishing.comfyui import nodes
+    from kanjiprep.publishing.comfyui.checks import checking
 
     if with_run and server is None:
         raise UsageError("needs a server", "--run", "add --server with its URL, such as http://127.0.0.1:8188")
@@ -215,7 +216,7 @@ def _check(path: Path, server: str | None, with_run: bool, out: Path | None, as_
     files = _files(path)
     table = nodes.TABLE
     if server is not None:
-        from kanjiprep.publishing.comfyui.server import read_nodes
+        from kanjiprep.publishing.comfyui.live.server import read_nodes
 
         table = read_nodes(server)
     checked = [checking.check_file(one, table, server is not None) for one in files]
@@ -253,7 +254,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _run(path: Path, checked: Sequence[Checked], server: str, out: Path | None, as_json: bool) -> tuple[Path, ...]:
-    from kanjiprep.publishing.comfyui.server import run
+    from kanjiprep.publishing.comfyui.live.server import run
 
     workflows: dict[str, Workflow] = {one.path.stem: one.workflow for one in checked}
     folder = out or (path if path.is_dir() else path.parent) / _PICTURES

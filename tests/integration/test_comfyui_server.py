@@ -20,9 +20,9 @@ from PIL import Image
 
 from kanjiprep.errors import InputError, Interrupted, KanjiprepError, RemoteError, UsageError
 from kanjiprep.progress import silent
-from kanjiprep.publishing.comfyui import queueing, server, server_http
 from kanjiprep.publishing.comfyui.graph import Workflow, from_api
-from kanjiprep.publishing.comfyui.server import Patience
+from kanjiprep.publishing.comfyui.live import queueing, server, server_http
+from kanjiprep.publishing.comfyui.live.server import Patience
 from tests.comfyui_server import NO_CLIP, ComfyUI, Faults, picture
 
 QUICK = Patience(answer_s=2.0, lost_s=0.3, workflow_s=20.0, poll_s=0.02, quiet_s=0.3)
@@ -346,7 +346,7 @@ def test_a_picture_that_can_never_be_fetched_is_told(
     comfyui: ComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     comfyui.faults = Faults(status={"/view": 500})
-    monkeypatch.setattr("kanjiprep.publishing.comfyui.fetched._PAUSE_S", 0.01)
+    monkeypatch.setattr("kanjiprep.publishing.comfyui.live.fetched._PAUSE_S", 0.01)
     told = refused(comfyui, tmp_path / "out")
     assert told.startswith("SERVER: the picture kanji_00001_.png cannot be fetched: is broken or busy (HTTP 500); ")
     assert comfyui.paths().count("/view") == 3

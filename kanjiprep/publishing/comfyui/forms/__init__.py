@@ -1,0 +1,1 @@
+"""Workflows read and written: of the UI, of the server, in pictures."""

@@ -1,0 +1,1 @@
+"""A ComfyUI that runs: asked, given work, and its pictures fetched."""

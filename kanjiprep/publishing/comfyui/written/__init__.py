@@ -1,0 +1,1 @@
+"""A workflow for what was trained, with everything that it takes to load it."""

@@ -1,0 +1,138 @@
+"""How noise becomes a picture, in ComfyUI's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kanjiprep.errors import UsageError
+from kanjiprep.publishing.comfyui.written.order import VALIDATION, Order, Setting, taken
+from kanjiprep.publishing.tuned import Tuned
+from kanjiprep.training import configs, run_folder
+from kanjiprep.training.run_spec import Validation
+from kanjiprep.training.running import run_source
+
+SD3_SHIFT: Final = 3.0
+"""What ComfyUI samples every SD3 with unless a node says otherwise. Source: ComfyUI comfy/supported_models.py."""
+_SHIFT_KEY: Final = "flow_schedule_shift"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Skip layer guidance: blocks that are left out of a further pass.
+
+    Attributes:
+        layers: Their numbers.
+        scale: How strongly the pass without them is avoided.
+        start: Share of the sampling after which it begins.
+        end: Share of the sampling after which it ends.
+    """
+
+    layers: tuple[int, ...]
+    scale: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How noise becomes a picture.
+
+    Attributes:
+        steps: Of the sampler.
+        guidance: ComfyUI's cfg.
+        sampler: ComfyUI's name.
+        scheduler: ComfyUI's name of the series of noise levels.
+        shift: Of that series; None for a model that has none.
+        skip: Blocks left out; None for none.
+    """
+
+    steps: int
+    guidance: float
+    sampler: str
+    scheduler: str
+    shift: float | None = None
+    skip: Skip | None = None
+
+
+_MEDIUM_SKIP: Final = Skip((7, 8, 9), 2.5, 0.01, 0.30)
+_OWN: Final[Mapping[tuple[str, str], Sampling]] = {
+    ("sd3", "large"): Sampling(40, 4.5, "dpmpp_2m", "sgm_uniform", SD3_SHIFT),
+    ("sd3", "medium"): Sampling(50, 5.0, "dpmpp_2m", "sgm_uniform", SD3_SHIFT),
+    ("sd1x", "1.5"): Sampling(30, 7.5, "dpmpp_2m", "karras"),
+}
+"""Source: Stability-AI/sd3.5, sd3_infer.py, CONFIGS, of which the skipped layers too. The series sgm_uniform is that
+of ComfyUI's own SD3.5 example; Stability's code has the one that ComfyUI calls normal. For SD 1.5 there is no such
+word of its makers; guidance and sampler are what is usual for it."""
+_USUAL: Final = {"sd3": _OWN["sd3", "large"], "sd1x": _OWN["sd1x", "1.5"]}
+"""For the tiny models of rehearsals."""
+_OWN_SOURCE: Final = {
+    "sd3": "Stability AI's own for this model",
+    "sd1x": "usual for this model",
+}
+_SERIES_SOURCE: Final = {
+    "sd3": "Stability AI's own sampler, with the series of ComfyUI's example",
+    "sd1x": "usual for this model",
+}
+_SKIP_START: Final = 0.01
+_SKIP_END: Final = 0.2
+_SKIP_SCALE: Final = 2.8
+"""Source: SimpleTuner 4.10.1, the defaults of validation_guidance_skip_layers_start, _stop and _scale."""
+
+
+def sampling(tuned: Tuned, order: Order) -> tuple[Sampling, tuple[Setting, ...]]:
+    """How a picture is to be sampled, and the same in words.
+
+    Raises:
+        UsageError: If layers are to be skipped of a model for which nobody recommends it.
+        TrainerError: If the run cannot be read.
+    """
+    own = _OWN.get((tuned.family, tuned.flavour), _USUAL[tuned.family])
+    why = _OWN_SOURCE[tuned.family]
+    asked = tuned.asked if order.like_validation else None
+    steps, steps_source = taken(order.steps, asked.inference_steps if asked else None, own.steps, why)
+    guidance, guidance_source = taken(order.guidance, asked.guidance if asked else None, own.guidance, why)
+    sampler, scheduler, series_source = _series(tuned.family, own, asked)
+    shift, shift_source = _shift(tuned, own, asked)
+    skip, skip_source = _skip(tuned, order, asked)
+    settings = [
+        Setting("steps", str(steps), steps_source),
+        Setting("cfg", f"{guidance:g}", guidance_source),
+        Setting("sampler", f"{sampler}, {scheduler}", series_source),
+    ]
+    if shift is not None:
+        settings.append(Setting("shift", f"{shift:g}", shift_source))
+    if skip is not None:
+        layers = ", ".join(map(str, skip.layers))
+        what = f"{layers}, scale {skip.scale:g}, from {skip.start:g} to {skip.end:g} of the sampling"
+        settings.append(Setting("skipped layers", what, skip_source))
+    return Sampling(steps, guidance, sampler, scheduler, shift, skip), tuple(settings)
+
+
+def _series(family: str, own: Sampling, asked: Validation | None) -> tuple[str, str, str]:
+    if asked is None:
+        return own.sampler, own.scheduler, _SERIES_SOURCE[family]
+    same = ("euler", "normal") if family == "sd3" else ("ddim", "simple")
+    return *same, "nearest to the trainer's own"
+
+
+def _shift(tuned: Tuned, own: Sampling, asked: Validation | None) -> tuple[float | None, str]:
+    """The trainer validates with the shift that it trains with, whatever the base model's own is."""
+    if own.shift is None or asked is None or tuned.run is None:
+        return own.shift, "the base model's own"
+    told = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG).get(_SHIFT_KEY)
+    if isinstance(told, int | float) and not isinstance(told, bool):
+        return float(told), VALIDATION
+    return run_source.spec(tuned.run).training.flow_shift, VALIDATION
+
+
+def _skip(tuned: Tuned, order: Order, asked: Validation | None) -> tuple[Skip | None, str]:
+    if order.skip_layers:
+        if (tuned.family, tuned.flavour) != ("sd3", "medium"):
+            what = "is for SD3.5 Medium, the only model that it is recommended for"
+            raise UsageError(what, "--skip-layers", "leave it out")
+        return _MEDIUM_SKIP, "Stability AI's own for this model"
+    if asked is not None and asked.skip_layers:
+        return Skip(asked.skip_layers, _SKIP_SCALE, _SKIP_START, _SKIP_END), VALIDATION
+    return None, ""
