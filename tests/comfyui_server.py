@@ -185,6 +185,7 @@ class ComfyUI:
             return web.Response(text="<html>Jupyter</html>", content_type="text/html")
         if path in faults.redirect:
             return web.Response(status=302, headers={"Location": faults.redirect[path]})
+        await request.read()  # what is not read makes the system reset the connection
         reply = web.StreamResponse(headers={"Content-Length": "1000"})
         await reply.prepare(request)
         await reply.write(b"{")
