@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf, prod, sqrt
 from pathlib import Path
@@ -65,9 +65,9 @@ class Lora:
         parameters: Numbers in all pairs.
         dtypes: Types of the pairs' numbers.
         bytes: Of the file.
-        sha256: Of the file.
-        not_finite: Tensors with NaN or infinity.
-        zero: Whether every product of two matrices is nothing but zeros.
+        sha256: Of the file; empty where its numbers were not read.
+        not_finite: Tensors with NaN or infinity, of those that were read.
+        zero: Whether every product of two matrices is nothing but zeros; not so where they were not read.
         base_model: What the metadata says of the model below, by the metadata's names.
         settings: PEFT's.
         faults: What is wrong with names, shapes and settings, one phrase each.
@@ -131,12 +131,22 @@ def inspect(path: Path) -> Lora:
     Raises:
         TrainerError: If it is no .safetensors file, or cannot be read.
     """
+    found = outline(path)
+    not_finite, zero = _numbers(path, found.header, found.pairs)
+    return replace(found, sha256=_sha256(path), not_finite=not_finite, zero=zero)
+
+
+def outline(path: Path) -> Lora:
+    """What the header of a file says, and the alphas beside its pairs: no matrix is read.
+
+    Raises:
+        TrainerError: If it is no .safetensors file, or cannot be read.
+    """
     header = safetensors_file.read(path)
     settings = lora_settings.read(header.metadata)
     keys = _keys(header)
     downs = _downs(keys)
     pairs = tuple(_pair(key, path, header, settings) for key in downs)
-    not_finite, zero = _numbers(path, header, pairs)
     matrices = [header.tensors[name] for pair in pairs for name in (pair.down, pair.up)]
     kind = lora_keys.layout(pair.module for pair in pairs)
     return Lora(
@@ -152,9 +162,9 @@ def inspect(path: Path) -> Lora:
         parameters=sum(prod(tensor.shape) for tensor in matrices),
         dtypes=tuple(sorted({tensor.dtype for tensor in matrices})),
         bytes=header.data_start + max((tensor.stop for tensor in header.tensors.values()), default=0),
-        sha256=_sha256(path),
-        not_finite=not_finite,
-        zero=zero,
+        sha256="",
+        not_finite=(),
+        zero=False,
         base_model=_base_model(header, settings),
         settings=settings,
         faults=(*_name_faults(header, keys), *_pair_faults(pairs, header), *_settings_faults(pairs, settings)),

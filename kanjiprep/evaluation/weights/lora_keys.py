@@ -37,8 +37,13 @@ _PARTS: Final[dict[str, Part]] = {
 _LAYOUTS: Final[dict[Layout, tuple[str, ...]]] = {
     "transformer": ("transformer_blocks_", "context_embedder", "pos_embed_", "time_text_", "norm_out_", "proj_out"),
     "unet": ("down_blocks_", "mid_block_", "up_blocks_", "conv_in", "conv_out", "time_embedding_"),
-    "native": ("joint_blocks_", "input_blocks_", "middle_block_", "output_blocks_"),
+    "native": (
+        *("joint_blocks_", "x_embedder_", "t_embedder_", "y_embedder_", "final_layer_"),
+        *("input_blocks_", "middle_block_", "output_blocks_"),
+    ),
 }
+_IN_BOTH: Final = "context_embedder"
+"""A module of sd3 that has this name in diffusers and in ComfyUI."""
 _SD3_LEAVES: Final = (
     *(f"attn.{name}" for name in JOINT_ATTENTION),
     *(f"attn2.{name}" for name in IMAGE_ATTENTION),
@@ -46,6 +51,7 @@ _SD3_LEAVES: Final = (
     *("norm1.linear", "norm1_context.linear"),
 )
 _SD3_BLOCK: Final = re.compile(r"transformer_blocks_(\d{1,3})_(\w+)")
+_NUMBERED: Final = re.compile(r"joint_blocks[._]\d+[._]")
 _BLOCK: Final = re.compile(r"(?:(?:transformer|joint|down|up)_blocks|mid_block)(?:_(?:\d+|attentions|resnets))+")
 
 
@@ -74,8 +80,14 @@ def parse(name: str) -> Key | None:
     if suffix is None or name.startswith(_TEXT_ENCODERS):
         return None
     module = name.removesuffix(suffix)
-    prefix = next((start for start in chain(_DOTTED, _FLAT) if module.startswith(start)), "")
-    return Key(_style(prefix, suffix), prefix, module.removeprefix(prefix), _PARTS[suffix], suffix)
+    prefix, bare = parted(module)
+    return Key(_style(prefix, suffix), prefix, bare, _PARTS[suffix], suffix)
+
+
+def parted(name: str) -> tuple[str, str]:
+    """A name's prefix that says which program writes it, empty if it has none that is known, and the rest."""
+    prefix = next((start for start in chain(_DOTTED, _FLAT) if name.startswith(start)), "")
+    return prefix, name.removeprefix(prefix)
 
 
 def _style(prefix: str, suffix: str) -> str:
@@ -112,7 +124,8 @@ def layout(modules: Iterable[str]) -> Layout:
 
     Names of one kind only are of that kind.
     """
-    found = {_layout(flat(module)) for module in modules}
+    names = set(map(flat, modules))
+    found = {_layout(name) for name in names - {_IN_BOTH}} or {_layout(name) for name in names}
     return found.pop() if len(found) == 1 else "unknown"
 
 
@@ -130,7 +143,11 @@ def blocks(modules: Iterable[str]) -> frozenset[str]:
 def target(module: str) -> str:
     """The name that PEFT, and ``lora.targets``, have for modules like this one: the end of its name."""
     known = (name for name in _target_names() if f"_{flat(module)}".endswith(f"_{flat(name)}"))
-    return max(known, key=len, default=module.rpartition(".")[2])
+    return max(known, key=len, default=_end(module))
+
+
+def _end(module: str) -> str:
+    return _NUMBERED.sub("", module) if _NUMBERED.match(module) else module.rpartition(".")[2]
 
 
 def is_attention(module: str) -> bool:
@@ -167,4 +184,9 @@ def common_names(module: str, kind: Layout) -> tuple[str, str] | None:
     if kind == "unet" and ".processor." not in module:
         return f"lora_unet_{flat(module)}.lora_down.weight", f"lora_unet_{flat(module)}.lora_up.weight"
     name = dotted(module) if kind == "transformer" else None
-    return None if name is None else (f"transformer.{name}.lora_A.weight", f"transformer.{name}.lora_B.weight")
+    return None if name is None else transformer_names(name)
+
+
+def transformer_names(module: str) -> tuple[str, str]:
+    """The names of a pair of a transformer, of which the module is named with dots, that both read."""
+    return f"transformer.{module}.lora_A.weight", f"transformer.{module}.lora_B.weight"

@@ -7,10 +7,11 @@ import os
 import reprlib
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -45,6 +46,8 @@ _brief.maxstring = _brief.maxother = 120
 
 Raw = tuple[str, tuple[int, ...], bytes | memoryview]
 """A tensor to be written: the name of its type, its shape and its bytes."""
+Promised = tuple[str, tuple[int, ...], Callable[[], bytes | memoryview]]
+"""The same, with its bytes made only when they are to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,11 @@ def encode(numbers: NDArray[np.float32], dtype: str) -> memoryview:
     return memoryview(coded.tobytes())
 
 
-def write(path: Path, tensors: Mapping[str, Raw], metadata: Mapping[str, str]) -> None:
+def write(path: Path, tensors: Mapping[str, Raw | Promised], metadata: Mapping[str, str]) -> None:
     """Write a file aside and rename it; the same tensors and metadata give the same bytes.
 
-    Wide types come first, so that every tensor begins at a multiple of its numbers' size, as torch needs it.
+    Wide types come first, so that every tensor begins at a multiple of its numbers' size, as torch needs it; those
+    of one type come by name. One promised tensor is in memory at a time.
 
     Raises:
         TrainerError: If a tensor has not as many bytes as its shape says, or the file cannot be written.
@@ -167,14 +171,25 @@ def write(path: Path, tensors: Mapping[str, Raw], metadata: Mapping[str, str]) -
     entries: dict[str, object] = {_METADATA: dict(sorted(metadata.items()))} if metadata else {}
     stop = 0
     for name in order:
-        dtype, shape, data = tensors[name]
-        start, stop = stop, stop + len(data)
-        if len(data) != prod(shape) * ITEM_BYTES[dtype]:
-            raise TrainerError(f"{shown(name)} has {len(data)} bytes, not those of {list(shape)} {dtype}", str(path))
+        dtype, shape, _ = tensors[name]
+        start, stop = stop, stop + prod(shape) * ITEM_BYTES[dtype]
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    _write_aside(path, (_LENGTH.pack(len(text)), text, *(tensors[name][2] for name in order)))
+    _write_aside(path, chain((_LENGTH.pack(len(text)), text), (_data(path, name, *tensors[name]) for name in order)))
+
+
+def _data(
+    path: Path,
+    name: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    data: bytes | memoryview | Callable[[], bytes | memoryview],
+) -> bytes | memoryview:
+    made = data() if callable(data) else data
+    if len(made) != prod(shape) * ITEM_BYTES[dtype]:
+        raise TrainerError(f"{shown(name)} has {len(made)} bytes, not those of {list(shape)} {dtype}", str(path))
+    return made
 
 
 def copy(path: Path, out: Path) -> None:
