@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from kanjiprep.errors import TrainerError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
 
 Stepped = Callable[[int, int], None]
 """Told after every step of the sampler: how many are done, of how many."""
+
+
+MULTIPLES: Final = {"sd3": 16, "sd1x": 8}
+"""Of which a picture's side is one, by family."""
+
+
+class Unpainted(TrainerError):
+    """A picture that came out as no numbers, which would be saved as black; others may be well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +54,36 @@ class Painter(Protocol):
     """A model that is loaded."""
 
     def paint(self, wish: Wish, stepped: Stepped) -> Image.Image:
-        """The picture that ``wish`` asks for; the same wish gives the same picture on the same machine."""
+        """The picture that ``wish`` asks for; the same wish gives the same picture on the same machine.
+
+        Raises:
+            UsageError: If the model has no pictures of that size.
+            Unpainted: If numbers overflow, as a training that has exploded makes them.
+            TrainerError: If memory does not suffice, or the model fails.
+        """
         ...
 
     def take(self, tuned: Tuned | None) -> None:
-        """Go on with another checkpoint of the same base model, or with the base model alone."""
+        """Go on with another checkpoint of the same base model, or with the base model alone.
+
+        Raises:
+            UsageError: If it belongs to another kind of model.
+            TrainerError: If it is unfit or cannot be loaded; another can be taken then.
+        """
         ...
 
     def tokens(self, text: str) -> dict[str, tuple[int, int]]:
         """How many tokens each text encoder's own tokenizer makes of ``text``, and how many it reads."""
         ...
+
+
+def refuse_size(size_px: int, family: str) -> None:
+    """Refuse a size that a model has no latent for.
+
+    Raises:
+        UsageError: If it is no multiple of what the family needs.
+    """
+    multiple = MULTIPLES[family]
+    if size_px < multiple or size_px % multiple:
+        near = max(multiple, round(size_px / multiple) * multiple)
+        raise UsageError(f"{size_px} is no multiple of {multiple}", "--size-px", f"give {near}")

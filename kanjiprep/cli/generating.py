@@ -1,0 +1,177 @@
+"""``generate``: pictures with what was trained, by diffusers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kanjiprep.cli import talk
+from kanjiprep.cli.judging import short
+from kanjiprep.errors import TrainerError
+
+if TYPE_CHECKING:
+    from kanjiprep.publishing.painting.outlook import Outlook
+    from kanjiprep.publishing.painting.planned import Plan, Request
+    from kanjiprep.publishing.painting.series import Made
+
+_SHOWN = 20
+
+
+@click.command(
+    short_help="Paint pictures with a LoRA or a run's checkpoints.",
+    epilog="""\b
+Examples:
+  kanjiprep generate runs/sd35-large-lora --prompt mountains --seeds 1-4
+  kanjiprep generate sd35-large-lora --library creatures --every-checkpoint --with-base
+  kanjiprep generate pytorch_lora_weights.safetensors --prompt 'a robot' --style ink --dry-run
+  kanjiprep generate sd35-large-lora --like-validation --checkpoint 14400""",
+)
+@click.argument("wanted", metavar="RUN|LORA")
+@click.option("--checkpoint", "checkpoints", multiple=True, metavar="N|best|last", help="Which; can be given again.")
+@click.option("--every-checkpoint", is_flag=True, help="All checkpoints of the run, side by side.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What to paint; can be given again.")
+@click.option("--library", metavar="NAME|FILE", help="A file of prompts; shipped: creatures.")
+@click.option(
+    "--style", metavar="NAME|FILE", help="What is put around each prompt.  [default: the run's, else plain]"
+)
+@click.option("--negative", metavar="TEXT", help="What to avoid.  [default: the style's]")
+@click.option("--seeds", metavar="1,2|1-4", help="A picture of each prompt for each.  [default: 1]")
+@click.option("--size-px", type=click.IntRange(16, 4096), help="Width and height.  [default: as trained]")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Of the sampler.  [default: 40; SD 1.5: 50]")
+@click.option("--guidance", type=click.FloatRange(0, 100), help="Of the prompt.  [default: 4.5; SD 1.5: 7.5]")
+@click.option("--like-validation", is_flag=True, help="Prompts and settings of the run's validation.")
+@click.option("--with-base", is_flag=True, help="The base model's own pictures first.")
+@click.option("--base", metavar="REPO_ID|FOLDER", help="The model below.  [default: the one trained on]")
+@click.option("--device", type=click.Choice(["cuda", "mps", "cpu"]), help="[default: the best that is there]")
+@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="[default: by the device]")
+@click.option(
+    "--offload",
+    type=click.Choice(["none", "model", "sequential"]),
+    help="What waits in the computer's memory.  [default: by the GPU's free memory]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: pictures/NAME]")
+@click.option("--dry-run", is_flag=True, help="Say what would be painted, and load nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Paint pictures with RUN, or with LORA, a file or folder, into a folder, and all of them on one page.
+
+    The subject is put first, so that a long style does not push it out of what the text encoders read. A seed
+    gives the same noise on every device. Each picture holds its prompt, seed and settings as text. A second run
+    of the same command paints only what is missing.
+
+    Exit code 5 means that the base model cannot be had from the Hub, 6 that a picture could not be painted.
+    """
+    from kanjiprep.publishing.painting import model, outlook, planned, series
+
+    request = _request(**options)
+    plan = planned.plan(request)
+    say: Callable[[str], None] = (lambda line: None) if as_json else talk.say  # noqa: ARG005
+    for line in (*(f"warning: {one}" for one in plan.warnings), *(f"note: {one}" for one in plan.notes)):
+        say(line)
+    found = outlook.outlook(plan, request.ways, os.environ)
+    for line in outlook.lines(found):
+        say(line)
+    if dry_run:
+        _tell_plan(plan, found, as_json)
+        return
+    model.refuse_without_diffusers()
+    with talk.progress(quiet=as_json) as progress:
+        made = series.paint(plan, request.ways, model.opened, progress, say)
+    _tell_made(plan, made, as_json)
+
+
+def _request(
+    wanted: str,
+    checkpoints: tuple[str, ...],
+    every_checkpoint: bool,
+    with_base: bool,
+    base: str | None,
+    device: Any,
+    dtype: Any,
+    offload: Any,
+    out: Path | None,
+    seeds: str | None,
+    **asked: Any,
+) -> Request:
+    from kanjiprep.publishing.painting import texts
+    from kanjiprep.publishing.painting.devices import Ways
+    from kanjiprep.publishing.painting.planned import Request
+
+    return Request(
+        wanted=wanted,
+        asked=texts.Asked(seeds=() if seeds is None else texts.seeds(seeds), **asked),
+        checkpoints=checkpoints,
+        every=every_checkpoint,
+        with_base=with_base,
+        base=base,
+        ways=Ways(device, dtype, offload),
+        out=out,
+    )
+
+
+def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
+    from kanjiprep.publishing.painting import model
+    from kanjiprep.publishing.painting.planned import name_of
+
+    names = [name_of(column, one) for column in plan.columns for one in plan.pictures]
+    if as_json:
+        talk.print_json(_plan_document(plan, found, names))
+        return
+    for line in model.told(found.placement) if found.placement is not None else ():
+        talk.say(line)
+    for name, some in found.counts.items():
+        prompt = next(one.wish.prompt for one in plan.pictures if one.name == name)
+        counted = ", ".join(f"{one.encoder} {'' if one.is_exact else '<= '}{one.tokens}" for one in some)
+        click.echo(f"{name}: {prompt} ({counted} tokens)")
+    for name in names[:_SHOWN]:
+        click.echo(f"  {name}")
+    if len(names) > _SHOWN:
+        click.echo(f"  and {len(names) - _SHOWN:,} more")
+    wish = plan.pictures[0].wish
+    settings = f"{wish.size_px} px, {wish.steps} steps, guidance {wish.guidance:g}"
+    talk.say(f"would paint {_counted(len(names))} into {short(plan.out)}, {settings}, with {plan.base_name}")
+
+
+def _plan_document(plan: Plan, found: Outlook, names: list[str]) -> dict[str, Any]:
+    return {
+        "base": plan.base_name,
+        "family": plan.family,
+        "out": plan.out,
+        "pictures": [
+            {"file": name, "step": column.tuned.step if column.tuned else None, "name": one.name, "wish": one.wish}
+            for name, (column, one) in zip(
+                names, ((column, one) for column in plan.columns for one in plan.pictures), strict=True
+            )
+        ],
+        "tokens": found.counts,
+        "placement": found.placement,
+        "cpu_s_a_picture": found.cpu_s_a_picture,
+        "download_bytes": found.download_bytes,
+        "notes": plan.notes,
+        "warnings": plan.warnings,
+    }
+
+
+def _tell_made(plan: Plan, made: Made, as_json: bool) -> None:
+    if as_json:
+        talk.print_json(made)
+    else:
+        kept = f", {len(made.kept):,} were there already" if made.kept else ""
+        talk.say(f"painted: {_counted(len(made.painted))}{kept}")
+        if made.painted or made.kept:
+            talk.say(f"Look at: {short(made.folder / 'grid.png')}")
+        if any(column.tuned is not None and column.tuned.step is not None for column in plan.columns):
+            talk.say(
+                f"Next: kanjiprep score {short(made.folder)} --pattern 'step-{{step}}_{{prompt}}_seed-{{seed}}.png'"
+            )
+    if made.missing:
+        what = f"{_counted(made.missing)} could not be painted"
+        raise TrainerError(what, made.failed[0], "see the warnings; the other pictures are there")
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} picture{'' if number == 1 else 's'}"
