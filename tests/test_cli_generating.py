@@ -59,7 +59,7 @@ def test_a_picture_that_failed_gives_exit_code_6(run: Run, words: tuple[str, ...
 def test_a_dry_run_tells_everything_and_writes_nothing(run: Run, words: tuple[str, ...], tmp_path: Path) -> None:
     code, out, err = run(*words, "--dry-run", "--seeds", "1-30")
     assert code == 0
-    assert out.startswith("cat: cat (CLIP-L <= ")
+    assert out.startswith("cat: cat (CLIP-L at most ")
     assert "  mine_cat_seed-1.png\n" in out
     assert out.endswith("  and 10 more\n")
     assert "would paint 30 pictures into pictures/mine, 32 px, 2 steps, guidance 4.5, with tiny" in err
@@ -113,4 +113,4 @@ def test_a_runs_checkpoint_is_judged_next(run: Run, words: tuple[str, ...], fake
 
 def test_a_prompt_that_text_encoders_cut_is_warned_of(run: Run, words: tuple[str, ...]) -> None:
     err = run(*words, "--prompt", "山" * 40, "--dry-run")[2]
-    assert "has at most 122 tokens, and CLIP-L reads 77" in err
+    assert "the subject may end as late as token 122 of which CLIP reads 77" in err

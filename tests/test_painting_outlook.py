@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting import devices, outlook, planned
 from kanjiprep.publishing.painting.devices import Machine, Ways
-from kanjiprep.publishing.painting.outlook import Count, Outlook
+from kanjiprep.publishing.painting.outlook import Outlook
 from kanjiprep.publishing.painting.planned import Plan, Request
 from kanjiprep.publishing.painting.texts import Asked
 from kanjiprep.publishing.painting.wish import Wish
@@ -40,30 +39,23 @@ def test_a_small_model_that_is_here_costs_nothing(plan: Plan) -> None:
 
 
 def test_tokens_are_bounds_without_tokenizers_and_counts_with_them(plan: Plan, tmp_path: Path) -> None:
-    bounds = outlook.counts(plan, {})
+    bounds = outlook.outlook(plan, Ways(), {}).counts
     assert [(one.encoder, one.is_exact) for one in bounds["cat"]] == [
         ("CLIP-L", False),
         ("CLIP-G", False),
         ("T5", False),
     ]
     tiny_model.write_clip_tokenizer(tmp_path / "tiny" / "tokenizer", tiny_model.END)
-    exact = outlook.counts(plan, {})["cat"][0]
-    assert exact == Count("CLIP-L", 5, 77, is_exact=True)
+    exact = outlook.outlook(plan, Ways(), {}).counts["cat"][0]
+    assert (exact.encoder, exact.tokens, exact.is_exact) == ("CLIP-L", 5, True)
 
 
-def test_without_the_package_that_counts_there_is_a_bound(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_subject_that_is_cut_off_is_told(plan: Plan, tmp_path: Path) -> None:
     tiny_model.write_clip_tokenizer(tmp_path / "tiny" / "tokenizer", tiny_model.END)
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
-    assert not outlook.counts(plan, {})["cat"][0].is_exact
-
-
-def test_a_prompt_that_is_too_long_is_told() -> None:
-    counts = {"long": (Count("CLIP-L", 90, 77, is_exact=True), Count("T5", 300, 256, is_exact=False))}
-    assert list(outlook.lines(Outlook(counts, None, None, 0))) == [
-        "warning: prompt long has 90 tokens, and CLIP-L reads 77",
-        "warning: prompt long has at most 300 tokens, and T5 reads 256",
+    found = outlook.outlook(plan, Ways(), {})
+    name = "x" * len(next(iter(found.lost)))
+    assert list(outlook.lines(found)) == [
+        f"warning: of prompt {name}, the subject ends at token 102 of which CLIP reads 77; say it in fewer words"
     ]
 
 
@@ -94,7 +86,7 @@ def test_a_picture_without_guidance_takes_half_and_of_sd1x_less() -> None:
 
 
 def test_minutes_and_hours_are_told_as_such() -> None:
-    told = [list(outlook.lines(Outlook({}, None, seconds, 0))) for seconds in (30, 300, 30_000)]
+    told = [list(outlook.lines(Outlook({}, {}, None, seconds, 0))) for seconds in (30, 300, 30_000)]
     assert told[0] == []
     assert "about 5 min on" in told[1][0]
     assert "about 8.3 h on" in told[2][0]

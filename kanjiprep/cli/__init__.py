@@ -11,7 +11,11 @@ from typing import Any
 import click
 
 from kanjiprep import __version__
+from kanjiprep.cli.app import app
+from kanjiprep.cli.comfyui import comfyui
 from kanjiprep.cli.dataset import build, check
+from kanjiprep.cli.doctor import lora
+from kanjiprep.cli.generating import generate
 from kanjiprep.cli.judging import report, score
 from kanjiprep.cli.publishing import publish, push
 from kanjiprep.cli.running import launch_simpletuner, rehearse
@@ -75,6 +79,10 @@ for _command in (
     score,
     report,
     publish,
+    comfyui,
+    generate,
+    app,
+    lora,
     presets,
     setup_trainer,
 ):

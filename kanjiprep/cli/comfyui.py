@@ -79,11 +79,12 @@ Examples:
 @click.option("--run", "with_run", is_flag=True, help="With --server: queue them, and fetch the pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
-    """Write a workflow for the LoRA of RUN, or for a LoRA file, and everything that it takes to load it.
+    """Write a workflow for the LoRA of RUN, or for LORA, and everything that it takes to load it.
 
     workflow.json is for ComfyUI's window, workflow_api.json for its server. The LoRA stands beside them under the
     name that they use, mended where ComfyUI would read it otherwise than diffusers, and READ ME.txt says where each
     file goes. SD3.5's text encoders are loaded by themselves, since its checkpoint holds none.
+    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV].
 
     With --check, a workflow of any origin is looked through: nodes and inputs that do not exist or do not fit, and
     text encoders taken from a checkpoint that has none. Exit code 3 means that there is an error.
@@ -95,10 +96,12 @@ def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: b
     _refuse_idle("for --check FILE", {"--server": given["server"], "--run": given["with_run"] or None})
     if wanted is None:
         raise UsageError("nothing to make a workflow for", "RUN", "give a run or a LoRA file, or --check; see --help")
+    from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing.comfyui.written import export
 
+    request = _request(trained_of(wanted, as_json), out, given)
     with talk.progress(quiet=as_json) as progress:
-        exported = export.export(_request(wanted, out, given), progress)
+        exported = export.export(request, progress)
     if as_json:
         talk.print_json(_document(exported))
     else:

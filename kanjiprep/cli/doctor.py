@@ -58,9 +58,9 @@ def lora(
 ) -> None:
     """Say what the LoRA in FILE is, whether diffusers and ComfyUI read it, and what is wrong with it.
 
-    FILE is a .safetensors file, the folder of a checkpoint, or a run. Only the header is read unless --deep is
-    given. Nothing is changed in place: --fix, --resize and --merge write a copy, with the names that both
-    programs read and alpha as large as the rank.
+    FILE is a .safetensors file, the folder of a checkpoint, a run, or a repository of the Hub as REPO_ID[@REV].
+    Only the header is read unless --deep is given. Nothing is changed in place: --fix, --resize and --merge write
+    a copy, with the names that both programs read and alpha as large as the rank.
 
     --resize takes the nearest product of rank R for every module and says how far it is, as a share of the norm.
     auto:0.99 takes the smallest rank that keeps 99 % of the energy, which is the sum of squares of all singular
@@ -75,7 +75,7 @@ def lora(
     # Threads that wait for each other cost more than they save where other work keeps the cores busy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _refuse(files, fix, resize, merge, {"--weights": weights, "--dtype": dtype, "--out": out, "--alpha": alpha})
-    found = [_find(file, checkpoint) for file in files]
+    found = [_find(file, checkpoint, as_json) for file in files]
     if fix or resize is not None or merge:
         if deep:
             raise UsageError("is only for looking", "--deep", "leave it out here, every number of a copy is read")
@@ -98,10 +98,11 @@ def _refuse(
         raise UsageError("is only for a copy", idle[0], "add --fix, --resize or --merge, or leave it out")
 
 
-def _find(file: str, checkpoint: str | None) -> Tuned:
+def _find(file: str, checkpoint: str | None, quiet: bool) -> Tuned:
+    from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing import tuned
 
-    found = tuned.find(file, checkpoint)
+    found = tuned.find(trained_of(file, quiet), checkpoint)
     if found.kind != "lora":
         raise UsageError("is a whole model and no LoRA", file, "name a LoRA file or a run that trains one")
     return found

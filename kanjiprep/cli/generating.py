@@ -57,17 +57,19 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Say what would be painted, and load nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Paint pictures with RUN, or with LORA, a file or folder, into a folder, and all of them on one page.
+    """Paint pictures with RUN or LORA into a folder, and all of them on one page.
 
-    The subject is put first, so that a long style does not push it out of what the text encoders read. A seed
-    gives the same noise on every device. Each picture holds its prompt, seed and settings as text. A second run
-    of the same command paints only what is missing.
+    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV]. The subject is put first, so that a
+    long style does not push it out of what the text encoders read. A seed gives the same noise on every device.
+    Each picture holds its prompt, seed and settings as text. A second run of the same command paints only what is
+    missing.
 
     Exit code 5 means that the base model cannot be had from the Hub, 6 that a picture could not be painted.
     """
+    from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing.painting import model, outlook, planned, series
 
-    request = _request(**options)
+    request = _request(**{**options, "wanted": trained_of(options["wanted"], as_json)})
     plan = planned.plan(request)
     say: Callable[[str], None] = (lambda line: None) if as_json else talk.say  # noqa: ARG005
     for line in (*(f"warning: {one}" for one in plan.warnings), *(f"note: {one}" for one in plan.notes)):
@@ -125,7 +127,7 @@ def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
         talk.say(line)
     for name, some in found.counts.items():
         prompt = next(one.wish.prompt for one in plan.pictures if one.name == name)
-        counted = ", ".join(f"{one.encoder} {'' if one.is_exact else '<= '}{one.tokens}" for one in some)
+        counted = ", ".join(f"{one.encoder} {'' if one.is_exact else 'at most '}{one.tokens}" for one in some)
         click.echo(f"{name}: {prompt} ({counted} tokens)")
     for name in names[:_SHOWN]:
         click.echo(f"  {name}")

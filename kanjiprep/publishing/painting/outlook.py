@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from kanjiprep import tokens
-from kanjiprep.publishing import text_encoders
+from kanjiprep.publishing import prompt_tokens
 from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting import devices
 from kanjiprep.publishing.painting.devices import Need, Placement, Ways
 from kanjiprep.publishing.painting.planned import Plan
 from kanjiprep.publishing.painting.wish import Wish
-from kanjiprep.publishing.text_encoders import Encoder
+from kanjiprep.publishing.prompt_tokens import Count, Counter
 from kanjiprep.publishing.tuned import PARTS
 from kanjiprep.training import models
 
@@ -30,34 +29,19 @@ _SLOW_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """Tokens of a prompt for one text encoder.
-
-    Attributes:
-        encoder: Which.
-        tokens: That the prompt costs, begin and end included.
-        limit: That the encoder reads.
-        is_exact: Whether its own tokenizer has counted, and not a rule that gives an upper bound.
-    """
-
-    encoder: Encoder
-    tokens: int
-    limit: int
-    is_exact: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outlook:
     """What is known before anything is loaded.
 
     Attributes:
         counts: Tokens by a prompt's short name.
+        lost: Sentences about subjects that are cut off, by a prompt's short name.
         placement: Where the model will be; None if its size is not known before it is fetched.
         cpu_s_a_picture: An estimate for a large model without a GPU, else None.
         download_bytes: Of a model that is not here; 0 for one that is, None if nobody knows.
     """
 
     counts: Mapping[str, tuple[Count, ...]]
+    lost: Mapping[str, str]
     placement: Placement | None
     cpu_s_a_picture: float | None
     download_bytes: int | None
@@ -68,7 +52,6 @@ def outlook(plan: Plan, ways: Ways, environ: Mapping[str, str]) -> Outlook:
 
     Raises:
         UsageError: If torch is not installed, or the machine has no such device or too little memory.
-        InputError: If a tokenizer of the model cannot be read.
     """
     need = _need(plan)
     machine = devices.read_machine()
@@ -76,8 +59,11 @@ def outlook(plan: Plan, ways: Ways, environ: Mapping[str, str]) -> Outlook:
     numbers = max((need.parts.get(part, 0) for part in PARTS.values()), default=0) if need is not None else 0
     is_slow = placement is not None and placement.device == "cpu" and numbers >= _LARGE
     seconds = flop(plan.pictures[0].wish, plan.family, numbers) / flop_per_s() if is_slow else None
+    counter = prompt_tokens.counter(plan.base_name, environ, plan.family)
+    wishes = {one.name: one.wish for one in reversed(plan.pictures)}
     return Outlook(
-        counts=counts(plan, environ),
+        counts={name: counter(wish.prompt) for name, wish in wishes.items()},
+        lost={name: told for name, wish in wishes.items() if (told := _lost(wish, counter))},
         placement=placement,
         cpu_s_a_picture=seconds,
         download_bytes=_download_bytes(plan, need is not None),
@@ -101,29 +87,8 @@ def _download_bytes(plan: Plan, is_known: bool) -> int | None:
     return round(models.download_bytes(models.model_of(plan.family, _flavour(plan))).value) if is_known else None
 
 
-def counts(plan: Plan, environ: Mapping[str, str]) -> dict[str, tuple[Count, ...]]:
-    """Tokens of every prompt by its short name.
-
-    Raises:
-        InputError: If a tokenizer of the model cannot be read.
-    """
-    folders = text_encoders.find(plan.base_name, plan.family, environ)
-    found: dict[str, tuple[Count, ...]] = {}
-    for one in plan.pictures:
-        if one.name not in found:
-            found[one.name] = tuple(_count(one.wish.prompt, encoder, folder) for encoder, folder in folders.items())
-    return found
-
-
-def _count(prompt: str, encoder: Encoder, folder: Path | None) -> Count:
-    limit = tokens.T5_LIMIT if encoder == "T5" else tokens.CLIP_LIMIT
-    if folder is not None:
-        try:
-            return Count(encoder, text_encoders.load(folder, encoder)(prompt), limit, is_exact=True)
-        except ModuleNotFoundError:  # the rule below needs nothing
-            pass
-    bound = tokens.t5_tokens(prompt) if encoder == "T5" else tokens.clip_at_most(prompt, {})
-    return Count(encoder, bound, limit, is_exact=False)
+def _lost(wish: Wish, counter: Counter) -> str:
+    return prompt_tokens.warning(prompt_tokens.lost(wish.subject, wish.prompt, counter))
 
 
 def flop(wish: Wish, family: str, numbers: int) -> float:
@@ -147,11 +112,8 @@ def flop_per_s() -> float:
 
 def lines(found: Outlook) -> Iterator[str]:
     """What a user should know of ``found``, a line each; warnings say so."""
-    for name, some in found.counts.items():
-        long = [one for one in some if one.tokens > one.limit]
-        for one in long:
-            least = "" if one.is_exact else "at most "
-            yield f"warning: prompt {name} has {least}{one.tokens} tokens, and {one.encoder} reads {one.limit}"
+    for name, told in found.lost.items():
+        yield f"warning: of prompt {name}, {told}"
     if found.cpu_s_a_picture is not None and found.cpu_s_a_picture >= _SLOW_S:
         length = _duration(found.cpu_s_a_picture)
         yield f"warning: a picture takes about {length} on this CPU, estimated from a product of matrices timed here"

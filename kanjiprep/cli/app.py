@@ -1,0 +1,119 @@
+"""``app``: a page on this machine to paint with a run's checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kanjiprep.cli import talk
+
+if TYPE_CHECKING:
+    from kanjiprep.publishing.page.serve import Serving
+    from kanjiprep.publishing.painting.devices import Ways
+    from kanjiprep.publishing.painting.wish import Painter
+    from kanjiprep.publishing.tuned import Tuned
+
+_PORT = 7860
+
+
+@click.command(
+    short_help="Paint with a run's checkpoints in a page on this machine.",
+    epilog="""\b
+Examples:
+  kanjiprep app runs/sd35-large-lora
+  kanjiprep app sd35-large-lora --open --dataset dataset/
+  kanjiprep app kanji.safetensors --base stabilityai/stable-diffusion-3.5-medium --port 8000""",
+)
+@click.argument("what", metavar="RUN|LORA")
+@click.option("--base", metavar="MODEL", help="The model below.  [default: the run's own]")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda", "mps"]), help="Where to compute.  [default: a GPU if any]"
+)
+@click.option(
+    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the numbers.  [default: by the device]"
+)
+@click.option(
+    "--offload",
+    type=click.Choice(["none", "model", "sequential"]),
+    help="What waits outside the GPU's memory.  [default: by its size]",
+)
+@click.option(
+    "--dataset",
+    metavar="PATH|REPO_ID[@REV]",
+    help="The training pictures, to judge by.  [default: those that the run links to]",
+)
+@click.option("--port", type=click.IntRange(1024, 65_535), default=_PORT, show_default=True, help="The first to try.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@click.option("--share", is_flag=True, help="Let anybody with a public link paint on this machine.")
+def app(
+    what: str,
+    base: str | None,
+    device: Any,
+    dtype: Any,
+    offload: Any,
+    dataset: str | None,
+    port: int,
+    opens: bool,
+    share: bool,
+) -> None:
+    """Open a page on this machine to paint with the checkpoints of RUN, or with one LORA.
+
+    Prompt, style, checkpoint, seed and settings are chosen there; every picture is judged as by kanjiprep
+    score, if the training pictures are to be found, and can be downloaded with all that it was made by. One
+    picture is painted at a time. The model is loaded for the first one.
+
+    Only this machine can open the page, and it asks nobody on the network. Ctrl-C ends it; pictures that
+    were not downloaded are gone then.
+    """
+    from kanjiprep.publishing.page import serve
+
+    with serve.own_folder() as folder:
+        serve.settle(os.environ, folder)
+        serving = _serving(what, base, _ways(device, dtype, offload), dataset, port)
+        serving = dataclasses.replace(serving, share=share, opened=_browser if opens else None)
+        serve.serve(serving, folder, talk.say)
+
+
+def _ways(device: Any, dtype: Any, offload: Any) -> Ways:
+    from kanjiprep.publishing.painting.devices import Ways
+
+    return Ways(device, dtype, offload)
+
+
+def _serving(what: str, base: str | None, ways: Ways, dataset: str | None, port: int) -> Serving:
+    import platformdirs
+
+    from kanjiprep.cli.publishing import folder_of
+    from kanjiprep.publishing.page import judged, saving, serve
+    from kanjiprep.publishing.page import offer as offers
+    from kanjiprep.publishing.painting import base as bases
+
+    serve.refuse_without_extra()
+    offer = offers.offer(what, base)
+    folder = None if dataset is None else folder_of(dataset, quiet=False)
+    if folder is not None:
+        judged.training_of(offer.run, folder)  # what is wrong with it is told now, and not below every picture
+    if bases.here(offer.base) is None:
+        talk.say(f"note: {offer.base} is not on this machine, and is fetched for the first picture")
+    bands = platformdirs.user_cache_path("kanjiprep") / "bands"
+    opening = functools.partial(_opening, offer.base, ways)
+    loading = judged.loading(offer.run, folder, bands)
+    return serve.Serving(offer, opening, loading, saving.saving(offer.base), port)
+
+
+def _opening(base: str, ways: Ways, tuned: Tuned | None) -> AbstractContextManager[Painter]:
+    from kanjiprep.publishing.painting import model
+
+    return model.opened(tuned, base, ways, talk.say)
+
+
+def _browser(address: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(address):
+        talk.say("no browser can be opened from here; open the address yourself")
