@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from kanjiprep import cli
-from kanjiprep.cli.app import app
 from kanjiprep.publishing.page import serve
 from kanjiprep.publishing.page.serve import Serving
 from kanjiprep.publishing.painting import base as bases
@@ -26,7 +24,6 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Serving]:
         assert folder.is_dir()
         found.append(serving)
 
-    monkeypatch.setitem(cli.door.commands, "app", app)
     monkeypatch.setattr(serve, "serve", noted)
     monkeypatch.setattr(serve, "refuse_without_extra", lambda: None)
     monkeypatch.setattr(bases, "here", lambda base: None if base == "owner/far" else base)

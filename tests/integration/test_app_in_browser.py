@@ -42,14 +42,6 @@ SCORES: Final = "step,score,chosen,flags\n4,81.25,yes,\n8,40.0,no,pictures\n"
 UNET: Final = tuple(one for one in lora_files.UNET if "attn2" not in one)
 MODULES: Final = {"sd3": (lora_files.SD3, 64, "diffusers-peft"), "sd1x": (UNET, 16, "kohya")}
 """Of the tiny models: what is adapted, how wide it is, and how its tensors are named."""
-# Also where the command is not in the list of commands yet.
-COMMAND: Final = """
-import sys
-from kanjiprep import cli
-from kanjiprep.cli.app import app
-cli.door.add_command(app)
-sys.exit(cli.run(["app", *sys.argv[1:]]))
-"""
 
 
 def trained(folder: Path, family: str) -> Path:
@@ -96,7 +88,7 @@ def served(folder: Path, *arguments: object) -> Iterator[Served]:
     surroundings = {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(folder / "cache"), "GRADIO_SHARE": "true"}
     hidden = {"HF_TOKEN": "hf_secret_of_this_test", "HTTP_PROXY": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, arguments)],
+        [sys.executable, "-m", "kanjiprep", "app", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

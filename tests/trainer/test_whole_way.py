@@ -225,6 +225,16 @@ def test_its_report_opens_in_a_browser_with_its_curves_its_time_and_its_settings
     assert re.search(r"Trained\tCost\tA step\t.*\n+\d+ (?:s|min)\t–\t0?\d*\.\d+ s\t", text), text
 
 
+def test_its_checkpoints_paint_and_each_otherwise_than_the_base_model(online: Place, whole: tuple[str, str]) -> None:
+    assert json.loads(online.run("lora", "whole", "--deep", "--json")[0])["rank"] == 4
+    few = ("--prompt", "mountains", "--size-px", "64", "--steps", "2", "--every-checkpoint", "--with-base")
+    made = json.loads(online.run("generate", "whole", *few, "--device", "cpu", "--json")[0])
+    names = [f"{who}_mountains_seed-1.png" for who in ("base", "step-4", "step-8")]
+    assert sorted(Path(one).name for one in made["painted"]) == names
+    pixels = [Image.open(online.folder / "pictures/whole" / name).tobytes() for name in names]
+    assert len(set(pixels)) == 3
+
+
 def test_what_the_judge_says_goes_along_to_the_hub(online: Place, hub: Hub, reported: Path) -> None:
     _, err = online.run("publish", "whole", "me/judged")
     assert "adapter: step 8 (the last one, since report/scores.csv chooses none), rank 4" in err

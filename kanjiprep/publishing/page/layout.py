@@ -159,7 +159,8 @@ def _wire(page: Any, room: Room, made: dict[str, Any]) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     form = [made[name] for name in Form.__slots__]
     shown = [made[name] for name in ("status", "cards", "paint", "cancel", "clock", "whole")]
-    gr.on([made["paint"].click, made["subject"].submit], _knowing(gr, painting(room)), form, shown, **quiet)
+    going = gr.on([made["paint"].click, made["subject"].submit], _knowing(gr, painting(room)), form, shown, **quiet)
+    going.failure(failed, None, [made[name] for name in ("status", "paint", "cancel")], **quiet)
     # Not queued: it must be heard while a picture is painted.
     made["cancel"].click(_knowing(gr, stopping(room)), None, made["cancel"], queue=False, **quiet)
     made["clock"].tick(_knowing(gr, looking(room)), None, [made["cards"], made["clock"]], **quiet)
@@ -206,6 +207,14 @@ def _view(room: Room, here: sittings.Sitting, form: Form, now: Painting, *, with
         gr.Timer(active=not here.is_judged),
         words.prompt(room, form.subject, form.style) if is_over else gr.skip(),
     )
+
+
+def failed() -> tuple[Any, ...]:
+    """What is shown if the page itself fails, so that it can be used again."""
+    import gradio as gr
+
+    told = Painting("the page has failed; the terminal tells more", kind="error")
+    return words.status(told), gr.Button("Paint", interactive=True), gr.Button(interactive=False)
 
 
 def stopping(room: Room) -> Callable[..., Any]:

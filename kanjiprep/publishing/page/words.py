@@ -109,11 +109,8 @@ def prompt(room: Room, subject: str, style_name: str) -> str:
     style = room.offer.styles[style_name]
     if not subject:
         return _adds(style)
-    whole, until = asked.until_subject(style, subject)
-    lines = [
-        Markup('<p class="kp-whole">{}</p>').format(_marked(whole, until, subject)),
-        *_counted(room, whole, until),
-    ]
+    parts = asked.parted(style, subject)
+    lines = [Markup('<p class="kp-whole">{}<b>{}</b>{}</p>').format(*parts), *_counted(room, *parts)]
     return Markup('<div class="kp-prompt">{}</div>').format(Markup("").join(lines))
 
 
