@@ -94,9 +94,6 @@ class Fake:
         if self.step in self.unfit:
             raise self.unfit[self.step]
 
-    def tokens(self, text: str) -> dict[str, tuple[int, int]]:
-        return {"CLIP-L": (len(text), 77)}
-
     @contextmanager
     def opened(self, tuned: Tuned | None, base: str, ways: Ways, say: Any) -> Iterator[Fake]:
         self.asked.append(("opened", None if tuned is None else tuned.name, Path(base).name, ways.family))

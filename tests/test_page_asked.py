@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from kanjiprep import tokens
 from kanjiprep.errors import UsageError
 from kanjiprep.publishing.page import asked
 from kanjiprep.publishing.painting.texts import MOST_SEED
@@ -64,17 +63,3 @@ def test_a_prompt_is_parted_at_its_subject() -> None:
     assert asked.parted(Style(" in a ", " box a", subject="within"), "a") == ("in a ", "a", " box a")
     for style in STYLES.values():
         assert "".join(asked.parted(style, " ... ")) == style.composed(" ... ")
-
-
-def test_a_cut_subject_is_worse_than_a_cut_style() -> None:
-    whole = {"CLIP-L": (90, 77), "CLIP-G": (90, 77), "T5": (90, 256)}
-    until = {"CLIP-L": (80, 77), "CLIP-G": (70, 77), "T5": (60, 256)}
-    assert asked.cut(whole, until) == (
-        "CLIP-L reads 77 tokens, and the subject ends at 80: its end is cut",
-        "CLIP-G reads 77 tokens of 90: the end of the style is cut, the subject is not",
-    )
-    assert asked.cut({"CLIP-L": (77, 77)}, {}) == ()
-
-
-def test_tokens_of_clip_are_estimated_without_its_vocabulary() -> None:
-    assert asked.estimated("a dragon") == {"CLIP": (tokens.clip_tokens("a dragon"), 77)}

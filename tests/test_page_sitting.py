@@ -18,6 +18,7 @@ from kanjiprep.publishing.page.offer import BASE, Choice, Offer
 from kanjiprep.publishing.page.sitting import Painting, Room
 from kanjiprep.publishing.page.studio import Studio
 from kanjiprep.publishing.painting.wish import Stepped, Wish
+from kanjiprep.publishing.prompt_tokens import Count
 from kanjiprep.training.prompts import Style
 from kanjiprep.training.run_spec import Validation
 from tests.test_page_studio import PATIENCE_S, FakePainter, tuned
@@ -58,9 +59,13 @@ def painter() -> FakePainter:
     return FakePainter()
 
 
+def counter(text: str) -> tuple[Count, ...]:
+    return (Count("CLIP-L", 2 + len(text.split()), 77, is_exact="maybe" not in text, source="a test"),)
+
+
 @pytest.fixture
 def room(painter: FakePainter, tmp_path: Path) -> Iterator[Room]:
-    made = Room(OFFER, Studio(painter.opened), Judge(nothing), save, tmp_path / "pictures")
+    made = Room(OFFER, Studio(painter.opened), Judge(nothing), save, tmp_path / "pictures", counter)
     yield made
     painter.gate.set()
     made.judge.close(PATIENCE_S)

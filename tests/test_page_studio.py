@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,9 +42,6 @@ class FakePainter:
         if self.failing:
             raise UsageError("belongs to another kind of model")
 
-    def tokens(self, text: str) -> dict[str, tuple[int, int]]:
-        return {"CLIP-L": (2 + len(text.split()), 77)}
-
     @contextmanager
     def opened(self, tuned: Tuned | None) -> Iterator[FakePainter]:
         self.heard.append(("opened", None if tuned is None else tuned.step))
@@ -79,12 +75,10 @@ def silent(done: int, of: int) -> None:
 
 def test_the_model_is_loaded_for_the_first_picture_and_kept(studio: Studio, painter: FakePainter) -> None:
     assert not studio.is_loaded
-    assert studio.tokens("a b") is None
     picture = studio.paint(tuned(4), WISH, silent).result(PATIENCE_S)
     studio.paint(tuned(4), WISH, silent).result(PATIENCE_S)
     assert picture.getpixel((0, 0)) == (1, 1, 1)
     assert painter.heard == [("opened", 4), 1, 1]
-    assert studio.tokens("a b") == {"CLIP-L": (4, 77)}
     assert studio.close(PATIENCE_S)
     assert painter.heard[-1] == "closed"
 
@@ -118,20 +112,6 @@ def test_pictures_are_painted_one_after_the_other(studio: Studio, painter: FakeP
     painter.gate.set()
     first.result(PATIENCE_S)
     assert painter.heard == [("opened", None), 1]
-
-
-def test_tokens_are_not_counted_while_a_prompt_is_read(studio: Studio, painter: FakePainter) -> None:
-    studio.paint(None, WISH, silent).result(PATIENCE_S)
-    begun = threading.Event()
-    painter.gate.clear()
-    future = studio.paint(None, WISH, telling(begun))
-    assert begun.wait(PATIENCE_S)
-    while painter.heard.count(1) < 2:
-        time.sleep(0.001)
-    assert studio.tokens("a") is None
-    painter.gate.set()
-    future.result(PATIENCE_S)
-    assert studio.tokens("a") == {"CLIP-L": (3, 77)}
 
 
 def test_closing_ends_the_picture_at_work(painter: FakePainter) -> None:

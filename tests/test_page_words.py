@@ -9,7 +9,7 @@ import pytest
 from kanjiprep.publishing.page import asked, words
 from kanjiprep.publishing.page.judged import Judgement
 from kanjiprep.publishing.page.sitting import Card, Painting, Room, Sitting
-from tests.test_page_sitting import FORM, OFFER, STYLES, painted, painter, room
+from tests.test_page_sitting import FORM, OFFER, STYLES, painter, room
 
 __all__ = ["painter", "room"]
 HOSTILE = "<script>alert(1)</script> ${1} {{x}} \"'&"
@@ -92,10 +92,9 @@ def test_the_status_shows_how_far_it_is() -> None:
 def test_the_prompt_is_shown_in_its_style_with_the_subject_marked(room: Room) -> None:
     told = words.prompt(room, " a  dragon. ", "ink")
     assert "<b>a dragon</b>. In black ink." in told
-    assert "CLIP about " in told
-    assert "counted once the model is loaded" in told
+    assert "Tokens: CLIP-L 7 of 77<" in told
     assert "kp-warning" not in told
-    assert "may be longer" in words.prompt(room, "dragon " * 90, "ink")
+    assert "CLIP-L at most 3 of 77<" in words.prompt(room, "maybe", "plain")
     assert "<b>a dragon</b>.</p>" in words.prompt(room, "a dragon.", "caption")
     assert words.prompt(room, "a dragon", "baroque") == ""
 
@@ -106,18 +105,19 @@ def test_without_a_prompt_it_is_shown_what_the_style_adds(room: Room) -> None:
     assert "adds nothing" in words.prompt(room, "", "plain")
 
 
-def test_once_the_model_is_loaded_its_own_tokenizers_count(room: Room) -> None:
-    painted(room, "one")
-    told = words.prompt(room, "a dragon", "plain")
-    assert "CLIP-L 4 of 77<" in told
-
-
-@pytest.mark.parametrize(("count", "said"), [(90, "its end is cut"), (73, "the end of the style is cut")])
-def test_what_is_cut_is_warned_of(room: Room, count: int, said: str) -> None:
-    painted(room, "one")
-    told = words.prompt(room, " ".join(["a"] * count), "ink")
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        ("a " * 90, "The subject ends at token 92 of which CLIP reads 77; say it in fewer words"),
+        ("maybe " * 90, "The subject may end as late as token 92 of which CLIP reads 77; say it in fewer words"),
+        ("a " * 74, "The end of the style is cut, your prompt is not"),
+        ("maybe " * 74, "The end of the style may be cut, your prompt is not"),
+    ],
+)
+def test_what_is_cut_is_warned_of(room: Room, subject: str, said: str) -> None:
+    told = words.prompt(room, subject, "ink")
     assert told.count("kp-warning") == 1
-    assert said in told
+    assert f">{said}<" in told
 
 
 def test_what_speaks_against_a_checkpoint_is_said() -> None:

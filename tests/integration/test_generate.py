@@ -129,11 +129,6 @@ def test_steps_are_told(sd3: Painter) -> None:
     assert told == [(1, 2), (2, 2)]
 
 
-def test_tokens_are_those_of_the_models_own_tokenizers(sd3: Painter) -> None:
-    assert sd3.tokens("abc") == {"CLIP-L": (5, 77), "CLIP-G": (5, 77), "T5": (5, 256)}
-    assert sd3.tokens("a" * 100)["CLIP-L"] == (102, 77)
-
-
 def test_a_size_that_the_model_has_not_is_refused(sd3: Painter) -> None:
     with pytest.raises(UsageError, match="--size-px: 72 is no multiple of 16; give 64"):
         sd3.paint(replace(WISH, size_px=72), lambda _, __: None)
@@ -149,7 +144,6 @@ def test_a_trained_unet_takes_the_place_of_the_models_own(made: Path) -> None:
         assert painted_by(model) == trained
     with opened(None, str(made / "sd1x"), CPU) as model:
         assert painted_by(model) == plain
-        assert model.tokens("abc") == {"CLIP-L": (5, 77)}
     assert trained != plain
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kanjiprep import tokens
 from kanjiprep.errors import UsageError
 from kanjiprep.publishing.page.offer import Offer
 from kanjiprep.publishing.painting.texts import MOST_SEED
 from kanjiprep.publishing.painting.wish import Wish
 from kanjiprep.training.prompts import Style
-
-Counts = Mapping[str, tuple[int, int]]
-"""Tokens that there are and that are read, by text encoder."""
 
 MOST_LETTERS: Final = 2000
 MOST_PICTURES: Final = 16
@@ -115,28 +110,3 @@ def parted(style: Style, subject: str) -> tuple[str, str, str]:
     bare = subject.strip().rstrip(".,") or subject.strip()
     start = len(style.prefix.lstrip()) if style.subject == "within" else 0
     return whole[:start], whole[start : start + len(bare)], whole[start + len(bare) :]
-
-
-def estimated(text: str) -> dict[str, tuple[int, int]]:
-    """Tokens of ``text`` for CLIP without its own vocabulary; see ``kanjiprep.tokens`` for the rule.
-
-    T5 is left out: without its vocabulary only a bound is known, which is far too high.
-    """
-    return {"CLIP": (tokens.clip_tokens(text), tokens.CLIP_LIMIT)}
-
-
-def cut(whole: Counts, subject: Counts) -> tuple[str, ...]:
-    """What the text encoders do not read, a sentence each; of each only the worst thing.
-
-    Args:
-        whole: Of the whole prompt.
-        subject: Of what must be read for the subject not to be cut.
-    """
-    found = []
-    for name, (count, limit) in whole.items():
-        until = subject.get(name, (0, limit))[0]
-        if until > limit:
-            found.append(f"{name} reads {limit} tokens, and the subject ends at {until}: its end is cut")
-        elif count > limit:
-            found.append(f"{name} reads {limit} tokens of {count}: the end of the style is cut, the subject is not")
-    return tuple(found)

@@ -20,12 +20,14 @@ from types import FrameType
 from typing import Any, Final
 
 from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.publishing import prompt_tokens
 from kanjiprep.publishing.page import layout
 from kanjiprep.publishing.page.gate import Gate
 from kanjiprep.publishing.page.judged import Judge, Loading
 from kanjiprep.publishing.page.offer import Offer
 from kanjiprep.publishing.page.sitting import Room, Saving
 from kanjiprep.publishing.page.studio import Opening, Studio
+from kanjiprep.publishing.prompt_tokens import Counter
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 7860
@@ -153,11 +155,16 @@ def own_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _counter(offer: Offer) -> Counter:
+    """Exact from the moment on when the tokenizers are here: the first picture may fetch them."""
+    return lambda text: prompt_tokens.count(text, offer.base, os.environ, offer.family)
+
+
 @contextmanager
 def _room(serving: Serving, folder: Path, say: Say) -> Iterator[Room]:
     studio, judge = Studio(serving.opening), Judge(serving.loading)
     try:
-        yield Room(serving.offer, studio, judge, serving.save, folder / "pictures")
+        yield Room(serving.offer, studio, judge, serving.save, folder / "pictures", _counter(serving.offer))
     finally:
         judge.close(_PATIENCE_S)
         if not studio.close(_PATIENCE_S):

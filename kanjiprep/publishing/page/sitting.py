@@ -19,6 +19,7 @@ from kanjiprep.publishing.page.judged import Judge, Judgement
 from kanjiprep.publishing.page.offer import Choice, Offer
 from kanjiprep.publishing.page.studio import Stopped, Studio
 from kanjiprep.publishing.painting.wish import Stepped, Wish
+from kanjiprep.publishing.prompt_tokens import Counter
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,6 +93,7 @@ class Room:
         judge: Looks at pictures.
         save: Writes them.
         folder: Of all pictures.
+        counter: What a prompt costs the text encoders.
         sittings: By the key of the tab.
     """
 
@@ -100,6 +102,7 @@ class Room:
     judge: Judge
     save: Saving
     folder: Path
+    counter: Counter
     sittings: dict[str, Sitting] = field(default_factory=dict)
 
     def sitting(self, key: str) -> Sitting:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kanjiprep.errors import KanjiprepError
 from kanjiprep.publishing.page.lane import Lane
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 Opening = Callable[[Tuned | None], AbstractContextManager[Painter]]
 """Loads the model with a checkpoint, or the base model alone."""
-_PATIENCE_S: Final = 0.3
 
 
 class Stopped(KanjiprepError):
@@ -38,7 +36,6 @@ class Studio:
         self._held = ExitStack()
         self._painter: Painter | None = None
         self._at: tuple[Tuned | None] | None = None
-        self._encoding = threading.Lock()  # two threads must not use a tokenizer at once
         self._closing = False
 
     @property
@@ -53,16 +50,6 @@ class Studio:
         """
         return self._lane.submit(lambda: self._paint(tuned, wish, stepped))
 
-    def tokens(self, text: str) -> Mapping[str, tuple[int, int]] | None:
-        """What the model's own tokenizers count; None if it is not loaded, or is just reading a prompt."""
-        painter = self._painter
-        if painter is None or not self._encoding.acquire(timeout=_PATIENCE_S):
-            return None
-        try:
-            return painter.tokens(text)
-        finally:
-            self._encoding.release()
-
     def close(self, patience_s: float) -> bool:
         """End the picture at work after its present step and let the model go; whether that is done in time."""
         self._closing = True
@@ -76,14 +63,7 @@ class Studio:
     def _paint(self, tuned: Tuned | None, wish: Wish, stepped: Stepped) -> Image.Image:
         self._go_on(stepped, 0, wish.steps)
         painter = self._ready(tuned)
-        with ExitStack() as reading:
-            reading.enter_context(self._encoding)
-
-            def told(done: int, steps: int) -> None:
-                reading.close()  # with the first step the prompt has been read
-                self._go_on(stepped, done, steps)
-
-            return painter.paint(wish, told)
+        return painter.paint(wish, lambda done, steps: self._go_on(stepped, done, steps))
 
     def _go_on(self, stepped: Stepped, done: int, steps: int) -> None:
         if self._closing:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from kanjiprep.publishing import prompt_tokens
 from kanjiprep.publishing.page import asked
 from kanjiprep.publishing.page.judged import Judgement
 from kanjiprep.publishing.page.offer import Choice, Offer
@@ -110,24 +111,22 @@ def prompt(room: Room, subject: str, style_name: str) -> str:
     if not subject:
         return _adds(style)
     parts = asked.parted(style, subject)
-    lines = [Markup('<p class="kp-whole">{}<b>{}</b>{}</p>').format(*parts), *_counted(room, *parts)]
+    lines = [Markup('<p class="kp-whole">{}<b>{}</b>{}</p>').format(*parts), *_counted(room, subject, "".join(parts))]
     return Markup('<div class="kp-prompt">{}</div>').format(Markup("").join(lines))
 
 
-def _counted(room: Room, before: str, subject: str, after: str) -> Iterator[Markup]:
+def _counted(room: Room, subject: str, whole: str) -> Iterator[Markup]:
     """How many tokens there are, and what is cut."""
-    whole = f"{before}{subject}{after}"
-    exact = room.studio.tokens(whole)
-    until_exact = room.studio.tokens(f"{before}{subject}") if exact else None
-    count = exact or asked.estimated(whole)
-    about = "" if exact else "about "
-    words = ", ".join(f"{name} {about}{number} of {most}" for name, (number, most) in count.items())
-    how = "" if exact else "; they are counted once the model is loaded"
-    yield Markup('<p class="kp-tokens">Tokens: {}{}</p>').format(words, how)
-    if exact and until_exact:
-        yield from (Markup('<p class="kp-warning">{}</p>').format(one) for one in asked.cut(exact, until_exact))
-    elif any(number > most for number, most in count.values()):
-        yield Markup('<p class="kp-warning">It may be longer than what is read, and its end be cut</p>')
+    counts = room.counter(whole)
+    told = (f"{one.encoder} {'' if one.is_exact else 'at most '}{one.tokens} of {one.limit}" for one in counts)
+    yield Markup('<p class="kp-tokens">Tokens: {}</p>').format(", ".join(told))
+    warning = prompt_tokens.warning(prompt_tokens.lost(subject, whole, room.counter))
+    if warning:
+        yield Markup('<p class="kp-warning">{}</p>').format(warning[0].upper() + warning[1:])
+    elif any(one.tokens > one.limit for one in counts):
+        is_sure = all(one.is_exact for one in counts)
+        words = "The end of the style is cut" if is_sure else "The end of the style may be cut"
+        yield Markup('<p class="kp-warning">{}, your prompt is not</p>').format(words)
 
 
 def _adds(style: Style) -> str:

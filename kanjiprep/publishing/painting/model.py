@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kanjiprep.errors import UsageError
 from kanjiprep.publishing.painting import base as bases
@@ -13,7 +13,7 @@ from kanjiprep.publishing.painting.base import Base
 from kanjiprep.publishing.painting.devices import Placement, Ways
 from kanjiprep.publishing.painting.wish import Painter, Stepped, Unpainted, Wish, refuse_size
 from kanjiprep.publishing.tuned import PARTS
-from kanjiprep.tokens import CLIP_LIMIT, T5_LIMIT
+from kanjiprep.tokens import T5_LIMIT
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +24,6 @@ __all__ = ["Ways", "opened"]
 
 Say = Callable[[str], None]
 
-_TOKENIZERS: Final = {"tokenizer": "CLIP-L", "tokenizer_2": "CLIP-G", "tokenizer_3": "T5"}
 
 
 def print_nothing(line: str) -> None:
@@ -119,15 +118,6 @@ class _Loaded:
         if tuned is not None and tuned.kind == "lora":
             self._has_adapter = True
             fitting.put_adapter(self._pipeline, tuned, self._base.shown)
-
-    def tokens(self, text: str) -> dict[str, tuple[int, int]]:
-        counted = {}
-        for part, name in _TOKENIZERS.items():
-            tokenizer = getattr(self._pipeline, part, None)
-            if tokenizer is not None:
-                found = tokenizer(text, truncation=False, verbose=False).input_ids
-                counted[name] = (len(found), T5_LIMIT if name == "T5" else CLIP_LIMIT)
-        return counted
 
     def paint(self, wish: Wish, stepped: Stepped) -> Image.Image:
         refuse_size(wish.size_px, self._base.family)

@@ -71,12 +71,6 @@ class Painter(Protocol):
             TrainerError: If it is unfit or cannot be loaded; another can be taken then.
         """
         ...
-
-    def tokens(self, text: str) -> dict[str, tuple[int, int]]:
-        """How many tokens each text encoder's own tokenizer makes of ``text``, and how many it reads."""
-        ...
-
-
 def refuse_size(size_px: int, family: str) -> None:
     """Refuse a size that a model has no latent for.
 
