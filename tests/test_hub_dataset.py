@@ -58,6 +58,8 @@ def pushed(hub: FakeHub, dataset: Path, tmp_path: Path) -> Push:
         ("/me/kanji", None),
         ("~/kanji", None),
         ("a/b/c", None),
+        ("runs/sd35-large-lroa", None),
+        ("loras/kanji.safetensors", None),
     ],
 )
 def test_a_repository_is_told_from_a_path(text: str, wanted: Wanted | None) -> None:

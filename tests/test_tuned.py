@@ -32,7 +32,7 @@ def full(tmp_path: Path) -> Path:
     for number in (4, 8):
         part = made / f"output/checkpoint-{number}/unet"
         part.mkdir()
-        (part / "config.json").write_text("{}", "utf-8")
+        (part / "config.json").write_text('{"cross_attention_dim": 768}', "utf-8")
         (part.parent / WEIGHTS).unlink()
     return made
 
@@ -101,6 +101,28 @@ def test_a_whole_model_is_the_folder_of_its_trained_part(full: Path) -> None:
     alone = tuned.find(str(full / "output/checkpoint-4"))
     assert (alone.kind, alone.path, alone.step) == ("full", full / "output/checkpoint-4/unet", None)
     assert (alone.family, alone.base) == ("sd1x", "stable-diffusion-v1-5/stable-diffusion-v1-5")
+
+
+@pytest.mark.parametrize(
+    ("part", "config", "flavour", "base"),
+    [
+        ("transformer", {"num_attention_heads": 38, "attention_head_dim": 64}, "large", "3.5-large"),
+        ("transformer", {"num_attention_heads": 24, "attention_head_dim": 64}, "medium", "3.5-medium"),
+        ("transformer", {"num_attention_heads": 3, "attention_head_dim": 64}, "", ""),
+        ("transformer", {"num_attention_heads": "many"}, "", ""),
+        ("unet", {"cross_attention_dim": 768}, "1.5", "v1-5"),
+        ("unet", {}, "", ""),
+    ],
+)
+def test_a_folder_tells_its_flavour_by_the_shape_of_its_part(
+    tmp_path: Path, part: str, config: dict[str, object], flavour: str, base: str
+) -> None:
+    (tmp_path / part).mkdir()
+    (tmp_path / part / "config.json").write_text(json.dumps(config), "utf-8")
+    found = tuned.find(str(tmp_path))
+    assert found.flavour == flavour
+    assert found.base.endswith(base)
+    assert bool(found.base) == bool(base)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,9 @@ def app(
     opens: bool,
     share: bool,
 ) -> None:
-    """Open a page on this machine to paint with the checkpoints of RUN, or with one LORA.
+    """Open a page on this machine to paint with the checkpoints of RUN, or with LORA.
+
+    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV].
 
     Prompt, style, checkpoint, seed and settings are chosen there; every picture is judged as by kanjiprep
     score, if the training pictures are to be found, and can be downloaded with all that it was made by. One
@@ -70,8 +72,11 @@ def app(
     Only this machine can open the page, and it asks nobody on the network. Ctrl-C ends it; pictures that
     were not downloaded are gone then.
     """
+    from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing.page import serve
 
+    serve.refuse_without_extra()
+    what = trained_of(what, quiet=False)
     with serve.own_folder() as folder:
         serve.settle(os.environ, folder)
         serving = _serving(what, base, _ways(device, dtype, offload), dataset, port)
@@ -93,7 +98,6 @@ def _serving(what: str, base: str | None, ways: Ways, dataset: str | None, port:
     from kanjiprep.publishing.page import offer as offers
     from kanjiprep.publishing.painting import base as bases
 
-    serve.refuse_without_extra()
     offer = offers.offer(what, base)
     folder = None if dataset is None else folder_of(dataset, quiet=False)
     if folder is not None:

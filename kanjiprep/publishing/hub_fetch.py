@@ -19,6 +19,7 @@ from kanjiprep.publishing.hub.words import told
 _SHAPE: Final = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 _OWN: Final = ("timeout", "died", "broken", "no xet", "too large")
 """Kinds whose usual remedies are options of ``push``."""
+_FILES: Final = (".safetensors", ".json", ".png")
 _AGAIN: Final = "run the same command again"
 
 
@@ -48,9 +49,14 @@ def parse(text: str, repo_type: Literal["dataset", "model"] = "dataset") -> Want
         where = "--dataset" if repo_type == "dataset" else ""
         raise UsageError(f"{text!r:.120} is an address", where, f"give {name}, or {name}@ with a tag or commit")
     found = _SHAPE.fullmatch(text)
-    if found is None or text.startswith(".") or Path(text).exists():
+    if found is None or text.startswith(".") or _looks_local(text):
         return None
     return Wanted(found["repo"], found["revision"] or MAIN, repo_type)
+
+
+def _looks_local(text: str) -> bool:
+    """Whether it is a path, mistyped perhaps: what is here by its beginning is not told to the Hub."""
+    return Path(text).exists() or Path(text).parts[0] == "runs" or Path(text).suffix in _FILES
 
 
 def look(hub: Hub, patience: Patience, wanted: Wanted) -> Remote:

@@ -167,8 +167,8 @@ def _folder(path: Path) -> Tuned | None:
     for family, part in PARTS.items():
         with suppress(OSError, ValueError):
             if (path / part / _INDEX).is_file():
-                flavour = FLAVOURS[family][0]
-                base = models.model_of(family, flavour).repo
+                flavour = models.flavour_of(family, run_source.table(path / part / _INDEX))
+                base = models.model_of(family, flavour).repo if flavour else ""
                 name = _named([path.resolve().name])
                 return Tuned("full", path / part, name, None, "the folder that was given", family, flavour, base)
     return None

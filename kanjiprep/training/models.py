@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from kanjiprep import tokens as text_windows
 from kanjiprep.errors import UsageError
@@ -112,6 +112,17 @@ def model_of(family: str, flavour: str) -> Model:
         guess = did_you_mean(flavour, flavours)
         raise UsageError(f"no flavour {flavour!r} of {family}{guess}", "", f"use {_or(sorted(flavours))}")
     return _MODELS[family, flavour]()
+
+
+def flavour_of(family: str, config: Mapping[str, Any]) -> str:
+    """The flavour of the main part that a config.json of diffusers describes; empty for a shape that is not known."""
+    flavours = [flavour for known, flavour in _MODELS if known == family]
+    if family == "sd1x":
+        found = config.get("cross_attention_dim")
+        return next((one for one in flavours if model_of(family, one).text_width == found), "")
+    heads, head = config.get("num_attention_heads"), config.get("attention_head_dim")
+    width = heads * head if isinstance(heads, int) and isinstance(head, int) else None
+    return next((one for one in flavours if model_of(family, one).width == width), "")
 
 
 def latent_px(resolution_px: int) -> int:

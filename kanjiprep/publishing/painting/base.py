@@ -238,15 +238,7 @@ def flavour(family: str, part: Path) -> str:
     Raises:
         TrainerError: If its config cannot be read.
     """
-    main = _table(part / CONFIG, part.name)
-    if family == "sd1x":
-        fitting = {one: models.model_of(family, one).text_width for one in FLAVOURS[family]}
-        found = main.get("cross_attention_dim")
-    else:
-        fitting = {one: models.model_of(family, one).width for one in FLAVOURS[family]}
-        heads, head = main.get("num_attention_heads"), main.get("attention_head_dim")
-        found = heads * head if isinstance(heads, int) and isinstance(head, int) else None
-    return next((one for one, width in fitting.items() if width == found), "")
+    return models.flavour_of(family, _table(part / CONFIG, part.name))
 
 
 def need(base: Base, tuned: Tuned | None, adapter_bytes: int = 0) -> Need:
