@@ -73,7 +73,9 @@ def named(pairs: Weights, style: str, alpha: float | None = None, dtype: str = "
 
 
 def said(component: str = "transformer", **words: object) -> dict[str, str]:
-    """Metadata with settings of PEFT."""
+    """Metadata with settings of PEFT, which name the modules unless ``target_modules`` is said to be None."""
+    words = {"target_modules": ["to_q", "to_k", "to_out.0"]} | words
+    words = {key: word for key, word in words.items() if key != "target_modules" or word is not None}
     return {"format": "pt", "lora_adapter_metadata": json.dumps({f"{component}.{key}": words[key] for key in words})}
 
 
@@ -116,6 +118,8 @@ def diffusers(path: Path, modules: Iterable[str]) -> dict[str, Array] | str:
     if len(set(map(float, alphas.values()))) > 1:
         return "one alpha of several"
     words = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+    if "lora_adapter_metadata" in metadata and not any(name.endswith(".target_modules") for name in words):
+        return "KeyError: 'model_type'"
     found = {}
     for module in modules:
         is_unet = module.startswith("down_blocks")

@@ -39,7 +39,7 @@ Examples:
 @click.option("--resize", metavar="R|auto:SHARE", help="Write a copy of rank R, or of the one that keeps SHARE.")
 @click.option("--merge", is_flag=True, help="Write the weighted sum of what several files add.")
 @click.option("--weights", metavar="W,W,...", help="Of --merge, one a file.  [default: equal shares]")
-@click.option("--alpha", type=float, metavar="A", help="What it was trained with, if the file does not say.")
+@click.option("--alpha", type=float, metavar="A", help="What a file was trained with that does not say.  [default: as its run was told]")
 @click.option("--dtype", type=click.Choice(["bf16", "fp16", "fp32"]), help="Of the copy.  [default: as it is]")
 @click.option("--out", metavar="FILE", help="The copy.  [default: NAME-fixed.safetensors and the like, beside FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -75,11 +75,12 @@ def lora(
     # Threads that wait for each other cost more than they save where other work keeps the cores busy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _refuse(files, fix, resize, merge, {"--weights": weights, "--dtype": dtype, "--out": out, "--alpha": alpha})
+    _refuse_alpha(alpha)
     found = [_find(file, checkpoint, as_json) for file in files]
     if fix or resize is not None or merge:
         if deep:
             raise UsageError("is only for looking", "--deep", "leave it out here, every number of a copy is read")
-        order = _order(out, resize, weights, _alpha(alpha, found[0]), dtype)
+        order = _order(out, resize, weights, alpha, dtype)
         _copy(found, order, merge, as_json)
     else:
         _look(found[0], deep, as_json)
@@ -108,18 +109,9 @@ def _find(file: str, checkpoint: str | None, quiet: bool) -> Tuned:
     return found
 
 
-def _alpha(given: float | None, found: Tuned) -> float | None:
-    """What was given, else what the run was told to train with."""
-    if given is not None:
-        if not 0 < given < float("inf"):
-            raise UsageError(f"{given:g} is no number above 0", "--alpha", "give the one that it was trained with")
-        return given
-    if found.run is None:
-        return None
-    from kanjiprep.training.running import run_source
-
-    spec = run_source.spec(found.run)
-    return spec.lora.alpha or float(spec.lora.rank)
+def _refuse_alpha(given: float | None) -> None:
+    if given is not None and not 0 < given < float("inf"):
+        raise UsageError(f"{given:g} is no number above 0", "--alpha", "give the one that it was trained with")
 
 
 def _order(out: str | None, resize: str | None, weights: str | None, alpha: float | None, dtype: str | None) -> Order:

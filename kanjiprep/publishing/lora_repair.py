@@ -19,7 +19,7 @@ def repair(path: Path, out: Path, alpha: float | None = None) -> tuple[str, ...]
         One line a change; none if there was nothing to mend.
 
     Raises:
-        TrainerError: If the file is unfit to be published, there are no names for its modules that both read, or
+        TrainerError: If the file is unfit, there are no names for its modules that both read, or
             the copy cannot be written.
     """
     return fixed.fix(path, out, alpha)

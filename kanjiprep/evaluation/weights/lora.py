@@ -193,7 +193,7 @@ def family_of(path: Path) -> str:
 
 
 def problems(lora: Lora) -> tuple[str, ...]:
-    """What makes a LoRA unfit to be published, one phrase each."""
+    """What makes a LoRA unfit to be used, one phrase each."""
     if not lora.pairs:
         return (_no_lora(lora),)
     found = [*lora.faults]
@@ -205,13 +205,13 @@ def problems(lora: Lora) -> tuple[str, ...]:
 
 
 def refuse_unfit(lora: Lora) -> None:
-    """Refuse a LoRA that is unfit to be published.
+    """Refuse a LoRA that is unfit to be used.
 
     Raises:
         TrainerError: If it has a problem; all are named.
     """
     if found := problems(lora):
-        raise TrainerError(f"unfit to be published: {'; '.join(found)}", str(lora.path), "take another checkpoint")
+        raise TrainerError(f"unfit: {'; '.join(found)}", str(lora.path), "take another checkpoint")
 
 
 def _keys(header: Header) -> dict[str, Key]:

@@ -14,6 +14,10 @@ from kanjiprep.evaluation.weights.safetensors_file import shown
 KEY: Final = "lora_adapter_metadata"
 """Of the metadata; a JSON table with names such as ``transformer.r``. ComfyUI does not read it."""
 
+NEEDED: Final = ("r", "lora_alpha", "target_modules")
+"""Settings that diffusers cannot do without where there are any. PEFT takes 8 for a rank or an alpha that is not said,
+and raises KeyError('model_type') without target_modules. Source: tried with diffusers 0.42.1 and PEFT 0.21.2."""
+
 _LASTING: Final = frozenset(
     (
         *("r", "lora_alpha", "rank_pattern", "alpha_pattern", "target_modules", "bias", "lora_dropout"),
@@ -67,6 +71,11 @@ class Settings:
         """Settings that say nothing, and that older versions of PEFT refuse to read."""
         return tuple(name for name, value in self.words.items() if name not in _LASTING and _is_neutral(name, value))
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What of ``NEEDED`` is not said, or not so that PEFT can use it."""
+        return tuple(name for name in NEEDED if not _is_said(name, self.words.get(name)))
+
     def _of(self, module: str, pattern: str, default: str) -> object:
         found = self.words.get(pattern)
         cases = found.items() if isinstance(found, Mapping) else ()
@@ -78,6 +87,13 @@ def _is_end(name: str, module: str) -> bool:
     if "." in module:
         return f".{module}".endswith(f".{name}")
     return f"_{module}".endswith(f"_{flat(name)}")
+
+
+def _is_said(name: str, value: object) -> bool:
+    """Whether it is of use; PEFT finds the modules itself where the list of them is empty."""
+    if name != "target_modules":
+        return value is not None
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
 def _is_neutral(name: str, value: object) -> bool:
@@ -127,7 +143,7 @@ def write(settings: Settings, ranks: Mapping[str, int]) -> str:
     """
     ((rank, _),) = Counter(ranks.values()).most_common(1)
     others = {name: other for name, other in sorted(ranks.items()) if other != rank}
-    dropped = {*settings.superfluous, "use_rslora"}
+    dropped = {*settings.superfluous, *settings.lacking, "use_rslora"}
     kept = {name: value for name, value in settings.words.items() if name not in dropped}
     words = {
         "target_modules": sorted(ranks),

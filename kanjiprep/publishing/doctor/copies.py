@@ -15,6 +15,7 @@ from kanjiprep.publishing.doctor import fixed, lycoris, merged, parts, resized, 
 from kanjiprep.publishing.doctor.parts import Source
 from kanjiprep.publishing.doctor.resized import Loss, Wish
 from kanjiprep.publishing.tuned import Tuned
+from kanjiprep.training.running import run_source
 from kanjiprep.training.running.attempts import WEIGHTS
 
 
@@ -26,7 +27,7 @@ class Order:
         out: The file; None for a name beside the first one that is given.
         resize: Its rank; None for the one that it has.
         weights: What each file is multiplied by, as ``merged.weights`` reads it; None for equal shares.
-        alpha: What a file was trained with that does not say.
+        alpha: What a file was trained with that does not say; None for what its run was told.
         dtype: The format's name of the type of its numbers; None for the one that they have.
     """
 
@@ -74,7 +75,7 @@ def fix(found: Tuned, order: Order, progress: Progress) -> Copied:
     if other is not None:
         what = f"it is {' and '.join(other.kinds)} of LyCORIS, which no other names make a LoRA"
         raise TrainerError(what, str(found.path), "make a LoRA of LoKr or LoHa with --resize R")
-    changes = fixed.fix(found.path, out, order.alpha, order.dtype, progress)
+    changes = fixed.fix(found.path, out, _alpha(found, order), order.dtype, progress)
     return Copied(out, out.stat().st_size, changes)
 
 
@@ -88,7 +89,7 @@ def resize(found: Tuned, order: Order, progress: Progress) -> Copied:
     wanted = order.resize or Wish()
     suffix = "auto" if wanted.rank is None else f"r{wanted.rank}"
     out = place([found], order.out, suffix)
-    return _written(parts.source(found.path, order.alpha), out, order, progress, ())
+    return _written(parts.source(found.path, _alpha(found, order)), out, order, progress, ())
 
 
 def merge(found: Sequence[Tuned], order: Order, progress: Progress) -> Copied:
@@ -102,7 +103,7 @@ def merge(found: Sequence[Tuned], order: Order, progress: Progress) -> Copied:
         raise UsageError("one file alone is no average", "--merge", "give two or more")
     by = merged.weights(order.weights, len(found))
     out = place(found, order.out, "merged")
-    sources = [parts.source(one.path, order.alpha) for one in found]
+    sources = [parts.source(one.path, _alpha(one, order)) for one in found]
     whole = merged.joined(sources, by, order.resize is not None)
     named = ", ".join(f"{weight:.4g} of {one.path}" for weight, one in zip(by, found, strict=True))
     rank = max(part.rank for part in whole.parts)
@@ -130,6 +131,13 @@ def place(found: Sequence[Tuned], out: Path | None, word: str) -> Path:
     if not path.parent.is_dir():
         raise UsageError("there is no such folder", str(path.parent), "make it, or give another --out")
     return path
+
+
+def _alpha(found: Tuned, order: Order) -> float | None:
+    if order.alpha is not None or found.run is None:
+        return order.alpha
+    lora = run_source.spec(found.run).lora
+    return float(lora.rank) if lora.alpha is None else lora.alpha
 
 
 def _written(whole: Source, out: Path, order: Order, progress: Progress, changes: tuple[str, ...]) -> Copied:

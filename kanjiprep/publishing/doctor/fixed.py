@@ -37,7 +37,7 @@ def fix(
         One line a change; none if there was nothing to mend.
 
     Raises:
-        TrainerError: If the file is unfit to be published, there are no names for its modules that both read, its
+        TrainerError: If the file is unfit, there are no names for its modules that both read, its
             numbers do not fit into the type, or the copy cannot be written.
     """
     lora = loras.inspect(path)
@@ -145,10 +145,13 @@ def _settings(lora: Lora, todo: Plan) -> Iterator[str]:
     is_told = any(pair.pieces[1].by != 1 for pair in todo.pairs)
     if before is not None and after is None:
         yield f"left {lora_settings.KEY} out of the metadata, which diffusers refuses beside alphas"
-    elif lora.settings.superfluous:
+        return
+    if lora.settings.superfluous:
         count = len(lora.settings.superfluous)
         yield f"left {count} settings that say nothing out of {lora_settings.KEY}; older versions of PEFT refuse them"
-    elif before != after and not is_told:
+    if before not in (None, after) and lora.settings.lacking:
+        yield f"wrote rank, alpha and target_modules into {lora_settings.KEY} of the metadata, which diffusers needs"
+    elif before != after and not is_told and not lora.settings.superfluous:
         yield f"wrote rank and alpha into {lora_settings.KEY} of the metadata"
 
 

@@ -50,8 +50,8 @@ def joined(sources: Sequence[Source], by: Sequence[float], is_resized: bool) -> 
     """
     for other in sources[1:]:
         _refuse_strangers(sources[0], other)
-    columns = [{part.names: part for part in one.parts} for one in sources]
-    parts = tuple(_sum([column[part.names] for column in columns], by) for part in sources[0].parts)
+    columns = [{part.module: part for part in one.parts} for one in sources]
+    parts = tuple(_sum([column[part.module] for column in columns], by) for part in sources[0].parts)
     too_many = next((part for part in parts if part.rank > part.most), None)
     if too_many is not None and not is_resized:
         what = f"together they have rank {too_many.rank:,}, and {shown(too_many.module)} can have {too_many.most:,}"

@@ -7,7 +7,7 @@ Source: What the two do was tried with diffusers 0.42.1 (PEFT 0.21.2) and ComfyU
 - diffusers refuses an sd3 file with such numbers, so there the factor has to go into one of the matrices.
 - Of sd1x, ComfyUI reads the names of kohya only. diffusers reads them and their alphas, if all are equal: of several
   it takes one for most modules. It refuses alphas where PEFT's settings are in the metadata.
-- PEFT refuses settings that it does not know: what 0.21.2 writes cannot be loaded with 0.18.1.
+- PEFT refuses settings that do not say target_modules, and those that it does not know: what 0.21.2 writes cannot be loaded with 0.18.1.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 _READ_BY_BOTH: Final = (lora_keys.PEFT, lora_keys.OLD_DIFFUSERS)
-_NEEDED: Final = frozenset(("r", "lora_alpha"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ def _transformer(lora: Lora, alpha: float | None) -> Plan:
     pairs = tuple(kept if is_named else _renamed(lora, by))
     metadata = dict(lora.header.metadata)
     settings = lora.settings
-    is_whole = settings.component == "transformer" and settings.words.keys() >= _NEEDED and not settings.superfluous
+    is_whole = settings.component == "transformer" and not settings.lacking and not settings.superfluous
     is_said = is_whole or lora_settings.KEY not in metadata
     if not (is_named and is_said and set(by.values()) == {1.0}):
         metadata[lora_settings.KEY] = lora_settings.write(settings, {pair.module: pair.rank for pair in pairs})

@@ -15,6 +15,7 @@ from kanjiprep.publishing.doctor import native
 _COMFYUI_SD3: Final = ("transformer.", "base_model.model.", "lora_transformer_", "lycoris_")
 _COMFYUI_NATIVE: Final = ("lora_unet_", "diffusion_model.")
 _COMFYUI_UNET: Final = ("lora_unet_", "lycoris_")
+_COMPONENT: Final = {"unet": "unet"}
 _DIFFUSERS: Final = {"transformer": ("transformer.",), "unet": ("unet.", "lora_unet_")}
 
 
@@ -64,9 +65,21 @@ def diffusers(lora: Lora) -> Reading:
         return Reading(0, count, f"it refuses alphas beside {lora_settings.KEY}")
     if len(known) < count:
         return Reading(len(known), count, f"it has no place for the names of {lora.key_style}")
+    if lacking := _lacking(lora):
+        why = f"{lora_settings.KEY} of the metadata does not say {' or '.join(lacking)}"
+        is_taken = lacking == ("lora_alpha",)
+        return Reading(count if is_taken else 0, count, f"{why}, for which it takes 8" if is_taken else why)
     if len(alphas) > 1 or (alphas and lora.rank is None):
         return Reading(count, count, "of several alphas or ranks it takes one for most modules")
     return Reading(count, count, "")
+
+
+def _lacking(lora: Lora) -> tuple[str, ...]:
+    """Settings that it cannot do without, where it reads any."""
+    if lora_settings.KEY not in lora.header.metadata:
+        return ()
+    is_read = lora.settings.component == _COMPONENT.get(lora.layout, "transformer")
+    return lora.settings.lacking if is_read else lora_settings.NEEDED
 
 
 def _prefix(pair: Pair) -> str:
