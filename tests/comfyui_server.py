@@ -46,6 +46,7 @@ class Faults:
         restart_at: The step at which the server forgets all and drops its websockets.
         stop_at: The step at which somebody else interrupts.
         silent: Whether no messages are sent.
+        preview_bytes: What is added to each preview.
         node: The node that fails, with the class of its exception and the message.
         picture: What /view gives instead of a picture.
         authorization: The header that is asked for.
@@ -62,6 +63,7 @@ class Faults:
     restart_at: int | None = None
     stop_at: int | None = None
     silent: bool = False
+    preview_bytes: int = 0
     node: tuple[str, str, str] | None = None
     picture: bytes | None = None
     authorization: str = ""
@@ -333,7 +335,9 @@ class ComfyUI:
             await self._send(client, "progress", {"value": step, "max": steps, "prompt_id": prompt_id, "node": name})
             socket = self._sockets.get(str(client))
             if socket is not None and not socket.closed and not faults.silent:
-                await socket.send_bytes(b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff")
+                await socket.send_bytes(
+                    b"\x00\x00\x00\x01\x00\x00\x00\x01\xff\xd8\xff" + bytes(self.faults.preview_bytes)
+                )
         return None
 
     async def _progress_state(self, client: object, prompt_id: str, name: str, done: float, total: float) -> None:

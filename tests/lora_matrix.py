@@ -76,6 +76,16 @@ def _said(alpha: float) -> dict[str, str]:
     return {"lora_adapter_metadata": json.dumps({f"transformer.{name}": word for name, word in words.items()})}
 
 
+def _half_said(name: str) -> Callable[[float], dict[str, str]]:
+    def said(alpha: float) -> dict[str, str]:
+        words = json.loads(_said(alpha)["lora_adapter_metadata"])
+        return {
+            "lora_adapter_metadata": json.dumps({key: words[key] for key in words if key != f"transformer.{name}"})
+        }
+
+    return said
+
+
 def _silent(alpha: float) -> dict[str, str]:
     return {"format": "pt"}
 
@@ -141,6 +151,9 @@ _KOHYA = ("lora_down.weight", "lora_up.weight")
 CASES = (
     Case("PEFT", 4, _style("transformer.{}".format, *_PEFT), _said),
     Case("PEFT, alpha 2 in the metadata", 2, _style("transformer.{}".format, *_PEFT), _said),
+    Case("PEFT without target_modules", 4, _style("transformer.{}".format, *_PEFT), _half_said("target_modules")),
+    Case("PEFT without lora_alpha", 4, _style("transformer.{}".format, *_PEFT), _half_said("lora_alpha")),
+    Case("PEFT without r", 4, _style("transformer.{}".format, *_PEFT), _half_said("r")),
     Case("PEFT, alpha 2 beside", 2, _style("transformer.{}".format, *_PEFT, True), _silent),
     Case("down and up", 4, _style("transformer.{}".format, *_DOTS), _silent),
     Case("down and up, alpha 2 in the metadata", 2, _style("transformer.{}".format, *_DOTS), _said),
@@ -226,6 +239,7 @@ class Bench:
         try:
             self.pipe.load_lora_weights(str(path.parent), weight_name=path.name, prefix="transformer")
         except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            self.pipe.unload_lora_weights()  # what it began
             return f"{type(error).__name__}: {error}"
         said = self.says()
         self.pipe.unload_lora_weights()

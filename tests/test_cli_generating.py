@@ -43,7 +43,7 @@ def test_pictures_are_painted_and_the_next_step_told(run: Run, words: tuple[str,
 def test_json_is_one_document(run: Run, words: tuple[str, ...], fake: Fake) -> None:
     code, out, err = run(*words, "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["painted"] == ["mine_cat_seed-1.png"]
+    assert json.loads(out)["painted"] == ["mine_cat_seed-42.png"]
 
 
 def test_a_picture_that_failed_gives_exit_code_6(run: Run, words: tuple[str, ...], fake: Fake) -> None:
@@ -68,7 +68,7 @@ def test_a_dry_run_tells_everything_and_writes_nothing(run: Run, words: tuple[st
 
 def test_a_dry_run_as_json(run: Run, words: tuple[str, ...]) -> None:
     table = json.loads(run(*words, "--dry-run", "--json", "--with-base")[1])
-    assert [one["file"] for one in table["pictures"]] == ["base_cat_seed-1.png", "mine_cat_seed-1.png"]
+    assert [one["file"] for one in table["pictures"]] == ["base_cat_seed-42.png", "mine_cat_seed-42.png"]
     assert table["tokens"]["cat"][0]["encoder"] == "CLIP-L"
     assert table["placement"]["device"] in ("cpu", "cuda", "mps")
 

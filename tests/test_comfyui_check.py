@@ -16,8 +16,13 @@ from kanjiprep.publishing.comfyui.checks import check_graph, model_names
 from kanjiprep.publishing.comfyui.checks.check import Finding, check
 from kanjiprep.publishing.comfyui.checks.checking import check_file
 from kanjiprep.publishing.comfyui.checks.findings import scene
+from kanjiprep.publishing.comfyui.forms.ui_form import to_ui
 from kanjiprep.publishing.comfyui.graph import Link, Node, Workflow, to_api
 from kanjiprep.publishing.comfyui.nodes import TABLE, Input, NodeKind
+from kanjiprep.publishing.comfyui.written import export, recipe
+from kanjiprep.publishing.comfyui.written.order import Order
+from kanjiprep.publishing.tuned import Tuned
+from kanjiprep.training import presets
 from tests.comfyui_faults import RIGHT, WRONG
 from tests.comfyui_words import FOUND
 from tests.comfyui_workflows import SD3, given, left_out, of_kind, with_node, without
@@ -51,6 +56,62 @@ def test_a_right_workflow_has_no_finding(name: str) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_in_these_words(name: str) -> None:
     assert [line(one) for one in check(WRONG[name], TABLE)] == FOUND[name]
+
+
+@pytest.mark.parametrize("preset", [one for one in presets.names() if one != "sd35-large-full"])
+@pytest.mark.parametrize("step", [4, 8, 16, 400, 14400])
+def test_our_own_workflows_have_no_finding_whatever_the_run_is_called(preset: str, step: int) -> None:
+    model = presets.load(preset).spec.model
+    tuned = Tuned("lora", Path("w"), preset, step, "", model.family, model.flavour, "")
+    for one in (tuned, replace(tuned, name=f"{preset}-v2"), replace(tuned, name=f"{preset}-2")):
+        made = recipe.recipe(one, Order(("a", "b"), checkpoint_file="x.safetensors" if "tiny" in preset else None))
+        assert recipe.label(one) in made.lora
+        drawn = export.workflow(made)
+        assert check(drawn, TABLE) == ()
+        assert check(drawn, TABLE, is_ui=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_fast"),
+    [
+        ("Hyper-SD3-8steps-CFG-lora.safetensors", True),
+        ("sdxl_4step.safetensors", True),
+        ("sd3/16-step.safetensors", True),
+        ("a_8steps_b.safetensors", True),
+        ("sd35_turbo.safetensors", True),
+        ("sd35-large-lora-lr1.05e-3-step-400.safetensors", False),
+        ("kanji-v2-step-400.safetensors", False),
+        ("kanji-2-steps-400.safetensors", False),
+        ("kanji-3-step4.safetensors", False),
+        ("kanji-400-steps.safetensors", False),
+        ("kanji_1_stepping.safetensors", False),
+    ],
+)
+def test_a_model_for_few_steps_is_known_by_its_name(name: str, is_fast: bool) -> None:
+    assert model_names.is_fast(name) is is_fast
+
+
+@pytest.mark.parametrize(
+    ("seed", "found"), [(2**53 - 1, []), (2**53, ["rounded"]), (2**64 - 1, ["rounded"]), (2**70, ["out-of-range"])]
+)
+def test_a_seed_that_a_browser_rounds_is_warned_of_in_the_uis_form(seed: int, found: list[str]) -> None:
+    workflow = given(SD3, "7", seed=seed)
+    assert [one.rule for one in check(workflow, TABLE, is_ui=True)] == found
+    assert [one.rule for one in check(workflow, TABLE)] == [one for one in found if one != "rounded"]
+
+
+def test_a_file_of_the_ui_is_checked_as_one(tmp_path: Path) -> None:
+    workflow = given(SD3, "7", seed=2**60)
+    for name, document, found in (("ui", to_ui(workflow, TABLE), 1), ("api", to_api(workflow), 0)):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(document))
+        checked = check_file(path)
+        assert (checked.form, len(checked.findings)) == (name, found)
+    finding = check_file(tmp_path / "ui.json").findings[0]
+    assert line(finding) == (
+        "warning 7 rounded: has 1152921504606846976 as 'seed', which the browser of ComfyUI's window rounds; "
+        "give one up to 9007199254740991, so that everybody gets the same"
+    )
 
 
 def test_every_fault_has_its_words() -> None:

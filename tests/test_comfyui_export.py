@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.progress import silent
 from kanjiprep.publishing import extras, tuned
 from kanjiprep.publishing.comfyui import graph, nodes
@@ -147,12 +148,77 @@ def test_other_settings_replace_what_we_wrote(export_it: Export) -> None:
     assert read(done.folder / "workflow_api.json").of_kind("KSampler")[0].inputs["steps"] == 28
 
 
-def test_another_checkpoint_leaves_the_first_ones_lora_there(export_it: Export) -> None:
+@pytest.mark.parametrize("alpha", [4, 2], ids=["shared", "mended"])
+def test_another_checkpoint_takes_the_first_ones_lora_away(run: Path, export_it: Export, alpha: float) -> None:
+    source = weights(run, 8, alpha)
     export_it()
     done = export_it(checkpoint="4")
-    assert {"mine-step-4.safetensors", "mine-step-8.safetensors"} <= names(done.folder)
-    assert export_it().status == "written"
-    assert export_it(checkpoint="4").written == ("workflow.json", "workflow_api.json", "READ ME.txt")
+    assert names(done.folder) == TEXTS | {"mine-step-4.safetensors"}
+    assert source.is_file()
+    assert export_it().written[-1] == "mine-step-8.safetensors"
+    assert names(done.folder) == TEXTS | {"mine-step-8.safetensors"}
+
+
+def test_a_lora_that_was_changed_since_stays_beside_another_checkpoint(export_it: Export) -> None:
+    ours = export_it().folder / "mine-step-8.safetensors"
+    ours.unlink()
+    ours.write_bytes(b"of the user")
+    (ours.parent / "theirs.safetensors").write_bytes(b"of the user")
+    export_it(checkpoint="4")
+    assert ours.read_bytes() == b"of the user"
+    assert (ours.parent / "theirs.safetensors").is_file()
+
+
+def test_the_last_copy_of_what_was_trained_stays(run: Path, export_it: Export) -> None:
+    ours = export_it(checkpoint="4").folder / "mine-step-4.safetensors"
+    (run / "output/checkpoint-4" / WEIGHTS).unlink()
+    export_it()
+    assert ours.is_file()
+    assert export_it().status == "unchanged"
+
+
+def test_another_file_takes_the_first_ones_lora_away_where_nothing_is_lost(export_it: Export, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        pairs = lora_files.weights(seed=ord(name))
+        path = lora_files.write(tmp_path / f"{name}.safetensors", lora_files.named(pairs, "diffusers-peft"))
+        done = export_it(wanted=path, out=tmp_path / "out", checkpoint_file="x.safetensors")
+        assert {one for one in names(done.folder) if one.endswith(".safetensors")} == {f"{name}.safetensors"}
+
+
+def test_two_do_not_write_into_one_folder_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with folder.opened(out) as first:
+        (first / "a").write_bytes(b"1")
+        with (
+            pytest.raises(
+                UsageError, match="out: another kanjiprep writes there; wait for it, or give another --out"
+            ),
+            folder.opened(out),
+        ):
+            pass
+        assert (first / "a").read_bytes() == b"1"
+        (out / "b").write_bytes(b"2")
+    with folder.opened(out) as second:
+        assert list(second.iterdir()) == []
+    assert {one.name for one in out.iterdir()} == {"b"}
+
+
+def test_what_a_killed_one_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "out/.writing").mkdir(parents=True)
+    (tmp_path / "out/.writing/half").write_bytes(b"1")
+    with folder.opened(tmp_path / "out") as aside:
+        assert list(aside.iterdir()) == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_is_taken_away_in_between_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    lock = os.open(tmp_path / "out", os.O_RDONLY)
+    try:
+        (tmp_path / "out").rmdir()
+        assert not folder._is_held(lock, tmp_path / "out")
+    finally:
+        os.close(lock)
 
 
 @pytest.mark.parametrize("name", ["workflow.json", "mine-step-8.safetensors"])
@@ -357,6 +423,52 @@ def test_a_checkpoint_that_is_unfit_and_is_to_be_mended_is_left_out_of_the_strip
     assert "step 4 is left out" in (done.folder / "strip/READ ME.txt").read_text("utf-8")
 
 
+def test_a_copy_that_cannot_be_written_ends_a_strip(
+    run: Path, export_it: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+        def until_it_is_full() -> Iterator[bytes | memoryview]:
+            if path.name == "mine-step-4.safetensors":
+                raise OSError(28, "No space left on device")
+            yield from pieces
+
+        written(path, until_it_is_full())
+
+    written = safetensors_file._write_aside
+    monkeypatch.setattr(safetensors_file, "_write_aside", full)
+    weights(run, 4, alpha=2)
+    with pytest.raises(UsageError) as told:
+        export_it("dragon", with_strip=True)
+    assert str(told.value).startswith(
+        f"{run}/comfyui/loras/mine-step-4.safetensors: cannot be written: no space left on device; free the space"
+    )
+    assert not (run / "comfyui").exists()
+
+
+def test_mended_copies_that_do_not_fit_are_not_begun(
+    run: Path, export_it: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (4, 8):
+        weights(run, number, alpha=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: Usage(100, 90, 10))
+        with pytest.raises(UsageError, match="GB free, and copies of the LoRAs take .*; free some space, or give"):
+            export_it("dragon", with_strip=True)
+    assert not (run / "comfyui").exists()
+    source = run / "output/checkpoint-8" / WEIGHTS
+    whole = source.read_bytes()
+    source.write_bytes(b"no LoRA")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: Usage(100, 90, 10))
+        done = export_it("dragon", with_strip=True, checkpoint="4")
+        assert done.strip is not None
+        assert done.strip.steps == (4,), "the other is no LoRA, and takes no room"
+    source.write_bytes(whole)
+    export_it("dragon", with_strip=True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(100, 90, 10))
+    assert export_it("dragon", with_strip=True).status == "unchanged", "what stands there needs no room"
+
+
 def test_a_run_without_a_fit_checkpoint_has_no_strip(run: Path, tmp_path: Path) -> None:
     every = tuned.every(str(run))
     for one in every:
@@ -377,7 +489,8 @@ def test_copies_of_a_strip_are_counted(run: Path, export_it: Export) -> None:
     done = export_it("dragon", with_strip=True)
     assert done.strip is not None
     assert 0 < done.strip.own_bytes < done.strip.bytes
-    assert "8.1 kB of it are copies, and the rest" in (done.folder / "strip/READ ME.txt").read_text("utf-8")
+    text = (done.folder / "strip/READ ME.txt").read_text("utf-8")
+    assert f"{words.size(done.strip.own_bytes)} of it are copies, and the rest" in text
 
 
 def test_copies_that_do_not_fit_are_not_begun(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tracemalloc
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +108,45 @@ class TestPictures:
         def png(body: bytes, kind: bytes = b"zTXt") -> bytes:
             return picture_text.SIGNATURE + struct.pack(">I4s", len(body), kind) + body + b"crc_"
 
+        def found(data: bytes) -> Mapping[str, str]:
+            return picture_text.texts(data, ("a", "c"), "x.png")
+
         good = zlib.compress(b"x" * 1000)
-        assert picture_text.texts(png(b"a\0\0" + good)) == {"a": "x" * 1000}
-        assert picture_text.texts(png(b"a\0\0broken")) == {}
-        assert picture_text.texts(png(b"a\0\0" + good[:-6])) == {}
-        assert picture_text.texts(png(b"a\0\1\0en\0" + good, b"iTXt")) == {}
-        assert picture_text.texts(png(b"a\0\1\0en\0a\0broken", b"iTXt")) == {}
-        monkeypatch.setattr(picture_text, "_MOST_BYTES", 999)
-        assert picture_text.texts(png(b"a\0\0" + good)) == {}
+        assert found(png(b"a\0\0" + good)) == {"a": "x" * 1000}
+        assert found(png(b"a\0\0broken")) == {}
+        assert found(png(b"a\0\0" + good[:-6])) == {}
+        assert found(png(b"a\0\1\0en\0" + good, b"iTXt")) == {}
+        assert found(png(b"a\0\1\0en\0a\0broken", b"iTXt")) == {}
+        assert found(png(b"a\0\0\0en\0", b"iTXt")) == {}
+        assert found(png(b"b\0\0" + good)) == {}, "another text"
+        two = png(b"a\0\0" + good) + png(b"c\0" + b"y" * 1000, b"tEXt")[8:]
+        for most in (2000, 1999, 1000, 999):
+            monkeypatch.setattr(picture_text, "_MOST_BYTES", most)
+            if most == 2000:
+                assert found(two) == {"a": "x" * 1000, "c": "y" * 1000}
+            else:
+                with pytest.raises(InputError, match="x.png: holds texts of more than 0 MB, too much for a workflow"):
+                    found(two)
+
+    def test_texts_that_nobody_asks_for_are_not_unpacked(self, tmp_path: Path) -> None:
+        def chunk(name: bytes) -> bytes:
+            body = name + b"\0\0" + bomb
+            return struct.pack(">I4s", len(body), b"zTXt") + body + b"crc_"
+
+        bomb = zlib.compress(b" " * (8 << 20), 9)
+        names = [b"k%d" % number for number in range(12)] + [b"workflow"] + 12 * [b"workflow"]
+        path = written(tmp_path, picture_text.SIGNATURE + b"".join(map(chunk, names)), "a.png")
+        tracemalloc.start()
+        try:
+            assert refused(path) == f"{path}, its text workflow: is empty; {REMEDY}"
+            assert tracemalloc.get_traced_memory()[1] < 100 << 20, "and all together have 200 MB"
+        finally:
+            tracemalloc.stop()
 
     @given(st.binary(max_size=80))
     @settings(max_examples=60, deadline=None)
     def test_whatever_follows_its_first_bytes_is_read_without_a_crash(self, data: bytes) -> None:
-        assert isinstance(picture_text.texts(picture_text.SIGNATURE + data), dict)
+        assert isinstance(picture_text.texts(picture_text.SIGNATURE + data, ("", "a"), "x"), dict)
 
 
 @pytest.mark.parametrize(

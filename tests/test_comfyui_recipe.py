@@ -17,12 +17,14 @@ from kanjiprep.publishing.comfyui.written import export, model_files, recipe, wo
 from kanjiprep.publishing.comfyui.written.order import Order
 from kanjiprep.publishing.comfyui.written.recipe import Recipe
 from kanjiprep.publishing.comfyui.written.sampling import Sampling, Skip
+from kanjiprep.publishing.painting import texts
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import presets
 from tests.run_folders import prepared
 
 FILE = Tuned("lora", Path("lora.safetensors"), "lora", None, "the file that was given", "sd3", "large", "")
 LARGE = presets.load("sd35-large-lora")
+SUBJECTS = ("A dragon!", "a  DRAGON", "山", "Äpfel")
 CAPTION = replace(LARGE.spec.validation, style="caption")
 
 
@@ -143,7 +145,7 @@ def test_a_first_lora_reads_text_with_its_own_checkpoint() -> None:
     assert graph.nodes[0].inputs["ckpt_name"] == "v1-5-pruned-emaonly.safetensors"
     assert {node.inputs["clip"] for node in graph.of_kind("CLIPTextEncode")} == {Link("1", 1)}
     assert graph.of_kind("EmptyLatentImage")[0].inputs["width"] == 512
-    assert made(first).sampling == Sampling(30, 7.5, "dpmpp_2m", "karras")
+    assert made(first).sampling == Sampling(50, 7.5, "dpmpp_2m", "karras")
 
 
 def test_several_prompts_share_the_loaders() -> None:
@@ -158,8 +160,9 @@ def test_several_prompts_share_the_loaders() -> None:
 
 
 def test_names_of_prompts_are_fit_for_files_and_unlike() -> None:
-    found = wording.short_names(["A dragon!", "a  DRAGON", "山", "Äpfel", "_", "x" * 99])
-    assert found == ("a_dragon", "a_dragon_2", "prompt_3", "apfel", "prompt_5", "x" * 40)
+    found = wording.short_names([*SUBJECTS, "_", "x" * 99])
+    assert found == ("a_dragon", "a_dragon_2", "u5c71", "apfel", "prompt", "x" * 40)
+    assert list(found[:4]) == [texts.short_name(one, found[:at]) for at, one in enumerate(SUBJECTS)]
 
 
 def test_a_style_has_the_subject_first() -> None:
@@ -172,6 +175,59 @@ def test_a_style_has_the_subject_first() -> None:
         made(style="inc")
 
 
+def test_a_run_has_the_style_that_generate_paints_in(tmp_path: Path) -> None:
+    for preset, settings in (
+        ("sd35-large-lora", ("validation.style=caption",)),
+        ("sd35-large-lora", ("validation.style=calligraphy",)),
+        ("sd15-full", ()),
+    ):
+        tuned = of_run(tmp_path / f"{preset}{len(settings)}{settings}", preset, *settings)
+        for subject in ("fire", "a dragon.", "竜"):
+            found = made(tuned, prompts=(subject,))
+            (named,) = texts.pictures(texts.Asked(prompts=(subject,)), tuned, tuned.family)
+            wish = named.wish
+            assert (found.prompts[0].name, found.prompts[0].text, found.negative) == (
+                named.name,
+                wish.prompt,
+                wish.negative,
+            )
+            assert said(found)["style"] == (wish.style, "the run's own")
+        whole = texts.pictures(texts.Asked(), tuned, tuned.family)
+        assert [one.text for one in made(tuned).prompts] == [whole[0].wish.prompt]
+
+
+def test_the_style_is_told(tmp_path: Path) -> None:
+    assert said(made())["style"] == ("none", "give --style for one")
+    assert said(made(style="ink"))["style"] == ("ink", "as asked for")
+    assert wording.words(FILE, ("dragon",), None, None, like_validation=True).prompts[0].text == "dragon"
+    tuned = of_run(tmp_path, "sd35-large-lora")
+    assert said(made(tuned, like_validation=True))["style"] == ("plain", "the run's own")
+    assert said(made(tuned, prompts=("dragon",)))["prompt dragon"] == ("dragon", "in the style, the subject first")
+
+
+def test_a_run_whose_style_is_gone_has_only_the_prompts_that_it_recorded(tmp_path: Path) -> None:
+    tuned = of_run(tmp_path, "sd35-large-lora", "validation.style=caption")
+    recorded = json.loads((tuned.run or Path()).joinpath("config/prompts.json").read_text("utf-8"))
+    gone = replace(tuned, asked=replace(CAPTION, style="/gone/style.toml"))
+    assert made(gone).prompts[0].text == next(iter(recorded.values()))
+    assert made(gone, prompts=("mountains",)).prompts[0].text == recorded["mountains"]
+    assert said(made(gone))["style"] == ("style", "the run's own")
+    with pytest.raises(UsageError, match="the style of the run is not here, so a new prompt cannot be put into it"):
+        made(gone, prompts=("whale song",))
+    assert made(gone, prompts=("whale song",), style="plain").prompts[0].text == "whale song"
+
+
+def test_a_seed_that_a_browser_would_round_is_refused(tmp_path: Path) -> None:
+    most = 2**53 - 1
+    assert made(seed=most).seed == most
+    with pytest.raises(
+        UsageError, match=f"--seed: {most + 1} is too large: .* would round it; give one up to {most}"
+    ):
+        made(seed=most + 1)
+    with pytest.raises(UsageError, match=r"--seed: 10+\.\.\.0+ is too large"):
+        made(seed=10**400)
+
+
 def test_the_first_validation_prompt_is_taken_word_for_word(tmp_path: Path) -> None:
     tuned = of_run(tmp_path, "sd35-large-lora", "validation.style=caption")
     name, text = next(
@@ -182,7 +238,8 @@ def test_the_first_validation_prompt_is_taken_word_for_word(tmp_path: Path) -> N
     assert text.startswith("Image of a Japanese kanji character")
     assert found.prompts[0].subject in text
     assert found.prompts[0].subject != text
-    assert said(found)[f"prompt {name}"][1] == "the first validation prompt of the run, word for word"
+    assert said(found)[f"prompt {name}"][1] == "in the style"
+    assert said(found)["style"] == ("caption", "the run's own")
     assert made(tuned, prompts=(name,)).prompts[0].text == text, "its short name means the same"
     assert made(tuned, style="ink").prompts[0].text.startswith(f"{found.prompts[0].subject}. A Japanese")
     assert made(tuned, style="ink", prompts=(name,)).prompts == made(tuned, style="ink").prompts

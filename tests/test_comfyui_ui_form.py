@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations
@@ -520,6 +521,28 @@ class TestSubgraphs:
                 links=[[1, 1, 0, 2, 0, "IMAGE"]],
                 definitions={"subgraphs": [inner]},
             )
+
+    @pytest.mark.parametrize("depth", [12, 18])
+    def test_many_empty_ones_within_many_are_refused_at_once(self, depth: int) -> None:
+        deep = [
+            subgraph(
+                str(level), *(node(one, str(level + 1)) for one in range(4 if level + 1 < depth else 0)), links=[]
+            )
+            for level in range(depth)
+        ]
+        before = time.perf_counter()
+        with pytest.raises(InputError) as caught:
+            read(node(1, "0"), definitions={"subgraphs": deep})
+        assert str(caught.value) == (
+            "x: uses its subgraphs too often: opened, they have more nodes and lines than can be read; "
+            "take a smaller workflow"
+        )
+        assert time.perf_counter() - before < 10
+
+    def test_many_uses_of_a_large_one_are_refused_too(self) -> None:
+        notes = subgraph("a", *(node(one, "Note") for one in range(1000)), links=[])
+        with pytest.raises(InputError, match="uses its subgraphs too often"):
+            read(*(node(one, "a") for one in range(1000)), definitions={"subgraphs": [notes]})
 
     def test_many_within_many_are_refused(self) -> None:
         deep = [

@@ -15,8 +15,11 @@ from kanjiprep.publishing import tuned
 from kanjiprep.publishing.doctor import copies, merged, resized
 from kanjiprep.publishing.doctor.copies import Order
 from kanjiprep.publishing.doctor.resized import Wish
+from kanjiprep.training import presets
+from kanjiprep.training.running.attempts import WEIGHTS
 from tests import lora_files
 from tests.lora_files import SD3, UNET, named, said, tensor, weights, write
+from tests.run_folders import trained
 
 
 def make(path: Path, pairs: Any = None, style: str = "diffusers-peft", **more: Any) -> Any:
@@ -137,6 +140,40 @@ def test_the_mean_of_two_is_exact_at_the_sum_of_their_ranks(tmp_path: Path) -> N
     for module in SD3:
         wanted = (first[module] + second[module]) / 2
         assert np.abs(told[module] - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("modules", [SD3, UNET], ids=["sd3", "sd1x"])
+@pytest.mark.parametrize("styles", [("diffusers-peft", "diffusers-down-up"), ("kohya", "diffusers-peft")])
+def test_files_of_different_naming_are_added_up(tmp_path: Path, modules: Any, styles: tuple[str, str]) -> None:
+    if modules is UNET:
+        styles = ("no prefix" if styles[0] == "diffusers-peft" else "kohya", "no prefix")
+    pairs = [weights(modules, seed=seed) for seed in (1, 2)]
+    for first, second in (0, 1), (1, 0):
+        found = [
+            make(tmp_path / f"{first}{one}.safetensors", pairs[one], styles[one], dtype="F32")
+            for one in (first, second)
+        ]
+        told = products(copies.merge(found, Order(weights="1,1"), silent).out, modules)
+        for module in modules:
+            wanted = truth(pairs[0])[module] + truth(pairs[1])[module]
+            assert np.abs(told[module] - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def test_every_run_of_a_sum_has_its_own_alpha_unless_one_is_given(tmp_path: Path) -> None:
+    found = []
+    for name, alpha in (("one", 4), ("other", 1)):
+        run = trained(tmp_path / name, preset=presets.load("sd35-large-lora", ("lora.rank=4", f"lora.alpha={alpha}")))
+        path = run / "output/checkpoint-8" / WEIGHTS
+        path.unlink()
+        write(path, named(weights(seed=alpha), "diffusers-peft", dtype="F32"))
+        found.append(tuned.find(str(run), "8"))
+    found.append(make(tmp_path / "says.safetensors", weights(seed=9), dtype="F32", metadata=said(r=4, lora_alpha=2)))
+    for given, scales in ((None, (1, 0.25, 0.5)), (8, (2, 2, 0.5))):
+        order = Order(weights="1,1,1", alpha=given, out=tmp_path / f"{given}.safetensors")
+        told = products(copies.merge(found, order, silent).out)
+        for module in SD3:
+            wanted = sum(by * truth(weights(seed=seed))[module] for by, seed in zip(scales, (4, 1, 9), strict=True))
+            assert np.abs(told[module] - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
 def test_weights_count_and_may_be_negative(tmp_path: Path) -> None:

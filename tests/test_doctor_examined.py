@@ -129,6 +129,34 @@ def test_alphas_that_diffusers_refuses_are_told(
     assert (seen.diffusers.why, seen.alpha_from) == (why, "beside the matrices")
 
 
+@pytest.mark.parametrize(
+    ("words", "modules", "why"),
+    [
+        ({"target_modules": None}, 0, "does not say target_modules"),
+        ({"target_modules": 3}, 0, "does not say target_modules"),
+        ({"r": 4, "target_modules": None}, 0, "does not say lora_alpha or target_modules"),
+        ({"lora_alpha": 4, "target_modules": ["to_q"]}, 0, "does not say r"),
+        ({"r": 4, "target_modules": "to_q"}, 6, "does not say lora_alpha, for which it takes 8"),
+    ],
+)
+def test_settings_that_diffusers_cannot_do_without_are_told(
+    tmp_path: Path, words: dict[str, Any], modules: int, why: str
+) -> None:
+    words = words if words.keys() & {"r", "lora_alpha"} else {**GOOD, **words}
+    seen = examined.examine(sd3(tmp_path / "a", metadata=said(**words)))
+    assert (seen.verdict, seen.diffusers.modules, seen.comfyui.is_right) == ("to be mended", modules, True)
+    assert seen.diffusers.why == f"lora_adapter_metadata of the metadata {why}"
+    assert "mend a copy with --fix" in seen.warnings[0].remedy
+
+
+def test_settings_of_another_component_are_none_to_diffusers(tmp_path: Path) -> None:
+    seen = examined.examine(sd3(tmp_path / "a", metadata=said("unet", **GOOD)))
+    assert "does not say r or lora_alpha or target_modules" in seen.diffusers.why
+    tensors = named(weights(UNET), "no prefix")
+    tensors = {f"unet.{name}": one for name, one in tensors.items()}
+    assert examined.examine(write(tmp_path / "b", tensors, said("unet", **GOOD))).diffusers.is_right
+
+
 def test_several_alphas_of_sd1x_are_one_to_diffusers(tmp_path: Path) -> None:
     tensors = named(weights(UNET[:3]), "kohya", alpha=2) | named(weights(UNET[3:]), "kohya", alpha=4)
     seen = examined.examine(write(tmp_path / "a", tensors))

@@ -139,12 +139,39 @@ def test_settings_that_older_peft_refuses_are_left_out_and_the_matrices_stay(tmp
 
 
 def test_settings_under_another_name_are_written_anew(tmp_path: Path) -> None:
-    for words in (said("unet", r=4, lora_alpha=4), said(r=4), said()):
-        path = write(tmp_path / "a", named(weights(), "diffusers-peft"), words)
-        assert lora_repair.repair(path, tmp_path / "b") == (
-            "wrote rank and alpha into lora_adapter_metadata of the metadata",
-        )
-        assert_equal_in_both(tmp_path / "b", product(weights()))
+    path = write(tmp_path / "a", named(weights(), "diffusers-peft"), said("unet", r=4, lora_alpha=4))
+    assert lora_repair.repair(path, tmp_path / "b") == (
+        "wrote rank and alpha into lora_adapter_metadata of the metadata",
+    )
+    assert_equal_in_both(tmp_path / "b", product(weights()))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        said(r=4),
+        said(),
+        said(target_modules=None),
+        said(r=4, lora_alpha=4, target_modules=None),
+        {"lora_adapter_metadata": '{"transformer.target_modules": null}'},
+        said(r=4, lora_alpha=4, target_modules=[1]),
+        said(r=4, lora_alpha=4, target_modules=3),
+    ],
+)
+def test_settings_that_lack_something_are_written_whole(tmp_path: Path, words: dict[str, str]) -> None:
+    path = write(tmp_path / "a", named(weights(), "diffusers-peft"), words)
+    assert lora_repair.repair(path, tmp_path / "b") == (
+        "wrote rank, alpha and target_modules into lora_adapter_metadata of the metadata, which diffusers needs",
+    )
+    assert_equal_in_both(tmp_path / "b", product(weights()))
+    assert lora.inspect(tmp_path / "b").settings.lacking == ()
+    assert lora_repair.repair(tmp_path / "b", tmp_path / "a") == ()
+
+
+def test_settings_that_lack_something_and_say_too_much_are_told_in_both_ways(tmp_path: Path) -> None:
+    words = said(r=4, lora_alpha=4, target_modules=None, velora_config=None)
+    path = write(tmp_path / "a", named(weights(), "diffusers-peft"), words)
+    assert [change.split()[0] for change in lora_repair.repair(path, tmp_path / "b")] == ["left", "wrote"]
 
 
 def test_a_file_of_sd1x_gets_the_names_of_kohya_and_keeps_its_matrices_and_alpha(tmp_path: Path) -> None:

@@ -87,6 +87,23 @@ def test_a_file_is_offered_alone_with_the_usual_settings(tmp_path: Path) -> None
     assert found.choice("file").tuned is not None
 
 
+@pytest.mark.parametrize(
+    ("modules", "width", "settings"),
+    [
+        (lora_files.SD3, 2432, (1024, 40, 4.5, 42)),
+        (lora_files.SD3, 1536, (1024, 50, 5.0, 42)),
+        (lora_files.UNET, 768, (512, 50, 7.5, 42)),
+    ],
+)
+def test_a_file_begins_with_what_is_usual_for_its_model(
+    modules: tuple[str, ...], width: int, settings: tuple[float, ...], tmp_path: Path
+) -> None:
+    style = "diffusers-peft" if modules is lora_files.SD3 else "kohya"
+    tensors = lora_files.named(lora_files.weights(modules, width=width), style)
+    asked = offer(str(lora_files.write(tmp_path / "a.safetensors", tensors))).asked
+    assert (asked.size_px, asked.inference_steps, asked.guidance, asked.seed) == settings
+
+
 def test_a_file_of_an_unknown_model_needs_its_base(tmp_path: Path) -> None:
     modules = ("odd.layer",)
     path = lora_files.write(tmp_path / "odd.safetensors", lora_files.named(lora_files.weights(modules), "no prefix"))

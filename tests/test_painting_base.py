@@ -54,6 +54,17 @@ def broken(change: Callable[[Path], Any]) -> Callable[[Path], Path]:
     return made
 
 
+def indexed(files: str) -> Callable[[Path], Path]:
+    """A pipeline in which an index says which files the weights of the vae are in."""
+
+    def change(folder: Path) -> None:
+        file = next((folder / "vae").glob("*.safetensors"))
+        file.with_name(f"{file.name}.index.json").write_text(f'{{"weight_map": {files}}}')
+        file.unlink()
+
+    return broken(change)
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
@@ -70,6 +81,10 @@ def broken(change: Callable[[Path], Any]) -> Callable[[Path], Path]:
             broken(lambda one: (one / "transformer/config.json").write_text("no")),
             "transformer/config.json is no JSON",
         ),
+        (indexed("[]"), "model.safetensors.index.json does not say which files the weights are in"),
+        (indexed('{"a": []}'), "model.safetensors.index.json does not say which files the weights are in"),
+        (indexed("{}"), "not whole: the weights of vae is not"),
+        (indexed('{"a": "one.safetensors"}'), "not whole: vae/one.safetensors is not"),
     ],
 )
 def test_a_folder_that_is_no_whole_pipeline_is_refused(

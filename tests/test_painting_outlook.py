@@ -59,6 +59,13 @@ def test_a_subject_that_is_cut_off_is_told(plan: Plan, tmp_path: Path) -> None:
     ]
 
 
+def test_as_much_of_t5_counts_as_the_wish_is_painted_with(plan: Plan) -> None:
+    cut = tuple(replace(one, wish=replace(one.wish, t5_tokens=154)) for one in plan.pictures)
+    for pictures, limit in ((plan.pictures, 256), (cut, 154)):
+        counts = outlook.outlook(replace(plan, pictures=pictures), Ways(), {}).counts["cat"]
+        assert [one.limit for one in counts] == [77, 77, limit]
+
+
 def test_a_large_model_on_a_cpu_is_told_to_take_long(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bases, "here", lambda _: None)
     first = plan.columns[0].tuned

@@ -42,6 +42,15 @@ def test_a_model_of_its_own_is_named_as_the_model() -> None:
     assert "Model: mine" in text
 
 
+def test_the_shift_and_what_t5_reads_are_told() -> None:
+    wish = replace(WISH, shift=1.0, t5_tokens=154)
+    with Image.open(io.BytesIO(data(wish))) as picture:
+        words = picture.text  # type: ignore[attr-defined]
+    assert ", Shift: 1, Model: large," in words["parameters"]
+    told = json.loads(words["kanjiprep"])["wish"]
+    assert (told["shift"], told["t5_tokens"]) == (1.0, 154)
+
+
 def test_half_a_character_is_written_as_its_code() -> None:
     wish = replace(WISH, prompt="a\ud800b")
     with Image.open(io.BytesIO(data(wish))) as picture:

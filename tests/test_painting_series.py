@@ -19,6 +19,7 @@ from kanjiprep.publishing.painting.devices import Ways
 from kanjiprep.publishing.painting.planned import Request
 from kanjiprep.publishing.painting.series import Made
 from kanjiprep.publishing.painting.texts import Asked
+from kanjiprep.publishing.painting.wish import Stepped, Wish
 from kanjiprep.training.running.attempts import WEIGHTS
 from tests import painting_models, run_folders
 from tests.painting_models import Fake
@@ -166,6 +167,23 @@ def test_a_picture_of_one_colour_is_saved_and_told(request_: Request) -> None:
     )
 
 
+def test_a_picture_that_is_all_red_is_of_one_colour_too(request_: Request) -> None:
+    class Red(Fake):
+        def paint(self, wish: Wish, stepped: Stepped) -> Image.Image:
+            return Image.new("RGB", (wish.size_px, wish.size_px), "red")
+
+    assert len(paint(request_, Red()).blank) == 4
+
+
+def test_the_page_names_the_base_model_however_its_folder_was_given(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(sheet, "write", lambda _, __, note, *___: notes.append(note))
+    paint(replace(request_, base=f"{request_.base}/"), Fake())
+    assert notes == ["Painted with tiny by kanjiprep."]
+
+
 def test_nothing_painted_makes_no_page(request_: Request) -> None:
     made = paint(request_, Fake(unpainted=(1, 2)))
     assert made.missing == 4
@@ -240,7 +258,10 @@ def test_notes_and_warnings_tell_what_paints(request_: Request, run: Path) -> No
     text = (run / "run.toml").read_text().replace("skip_layers = []", "skip_layers = [7, 8]")
     (run / "run.toml").write_text(text)
     asked = Asked(like_validation=True, size_px=32)
-    assert any("skip_layers" in one for one in planned.plan(replace(request_, asked=asked)).warnings)
+    warnings = planned.plan(replace(request_, asked=asked)).warnings
+    assert any("skip_layers" in one for one in warnings)
+    assert any("CFG-Zero*" in one and "not equal" in one for one in warnings)
+    assert not any("CFG-Zero*" in one for one in plan.warnings)
 
 
 def test_a_lora_of_another_family_is_refused_before_anything_is_loaded(request_: Request, tmp_path: Path) -> None:

@@ -72,9 +72,18 @@ def test_a_file_is_painted_plainly_with_the_models_usual_settings() -> None:
     (one,) = texts.pictures(Asked(("robot",)), FILE, "sd3")
     wish = one.wish
     assert (wish.prompt, wish.style, wish.negative) == ("robot", "plain", "blurry, cropped, ugly")
-    assert (wish.size_px, wish.steps, wish.guidance, wish.seed) == (1024, 40, 4.5, 1)
+    assert (wish.size_px, wish.steps, wish.guidance, wish.seed) == (1024, 40, 4.5, 42)
+    assert (wish.shift, wish.t5_tokens) == (None, 256)
     (old,) = texts.pictures(Asked(("robot",)), FILE, "sd1x")
     assert (old.wish.size_px, old.wish.steps, old.wish.guidance) == (512, 50, 7.5)
+
+
+def test_the_medium_model_has_steps_and_guidance_of_its_own() -> None:
+    found = [
+        *texts.pictures(Asked(("robot",)), replace(FILE, flavour="medium"), "sd3"),
+        *texts.pictures(Asked(("robot",)), FILE, "sd3", "medium"),
+    ]
+    assert [(one.wish.size_px, one.wish.steps, one.wish.guidance) for one in found] == [(1024, 50, 5.0)] * 2
 
 
 def test_options_come_before_everything() -> None:
@@ -155,6 +164,37 @@ def test_like_validation_paints_what_the_trainer_was_told(of_run: Tuned) -> None
     )
     (own,) = texts.pictures(Asked(("cat",), like_validation=True), of_run, "sd3")
     assert own.wish.prompt == "cat"
+
+
+def test_like_validation_takes_the_shift_that_the_run_trains_with_and_what_its_t5_reads(of_run: Tuned) -> None:
+    assert of_run.run is not None
+    config = of_run.run / "config" / "config.json"
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps({**told, "flow_schedule_shift": 1.5}))
+    (like, *_) = texts.pictures(Asked(like_validation=True), of_run, "sd3")
+    assert (like.wish.shift, like.wish.t5_tokens) == (1.5, 154)
+    (usual, *_) = texts.pictures(Asked(), of_run, "sd3")
+    assert (usual.wish.shift, usual.wish.t5_tokens, usual.wish.seed) == (None, 256, 42)
+    (first, *_) = texts.pictures(Asked(like_validation=True), of_run, "sd1x")
+    assert first.wish.shift is None
+
+
+def test_where_the_subject_begins_is_known_and_not_searched(of_run: Tuned, tmp_path: Path) -> None:
+    (first,) = texts.pictures(Asked(("Ink",), style="ink"), FILE, "sd3")
+    assert first.start == 0
+    style = tmp_path / "wash.toml"
+    style.write_text('prefix = "Ink painting of "\nsuffix = ", Ink"\nsubject = "within"\n')
+    (within,) = texts.pictures(Asked(("Ink",), style=str(style)), FILE, "sd3")
+    assert within.wish.prompt[within.start :] == "Ink, Ink"
+    assert of_run.run is not None
+    assert of_run.asked is not None
+    told = replace(of_run, asked=replace(of_run.asked, style=str(style), prompts={"ink": "Ink"}))
+    (like,) = texts.pictures(Asked((" Ink",), like_validation=True), told, "sd3")
+    assert (like.wish.prompt[like.start :], like.start) == ("Ink, Ink", 17)
+    (of_run.run / "config" / "prompts.json").write_text('{"ink": "Ink painting of Ink, Ink"}')
+    assert texts.pictures(Asked(like_validation=True), told, "sd3")[0].start == 16
+    style.unlink()
+    assert texts.pictures(Asked(like_validation=True), told, "sd3")[0].start == 0
 
 
 def test_like_validation_needs_a_run_and_no_style(of_run: Tuned) -> None:

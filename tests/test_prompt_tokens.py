@@ -10,6 +10,7 @@ from kanjiprep.publishing import prompt_tokens
 from kanjiprep.publishing.prompt_tokens import Count, Loss
 from kanjiprep.resources import shipped
 from kanjiprep.training import prompts
+from kanjiprep.training.prompts import Style
 from tests.test_text_encoders import MERGES, write_clip, write_t5
 
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -180,3 +181,18 @@ def test_the_text_up_to_the_end_of_the_subject_is_counted(subject: str, prompt: 
 
     assert prompt_tokens.lost(subject, prompt, counts) == ()
     assert asked == [counted]
+
+
+def test_a_subject_whose_place_is_known_is_not_searched() -> None:
+    asked: list[str] = []
+
+    def counts(text: str) -> tuple[Count, ...]:
+        asked.append(text)
+        return (Count("CLIP-L", 78, 77, True, ""),)
+
+    style = Style(prefix=" Ink painting of ", suffix=", Ink", subject="within")
+    (loss,) = prompt_tokens.lost(" Ink. ", style.composed("Ink"), counts, prompt_tokens.start(style))
+    assert (asked, loss.can_move) == (["Ink painting of Ink"], True)
+    first = Style(prefix="of ", suffix="Ink")
+    (loss,) = prompt_tokens.lost("Ink", first.composed("Ink"), counts, prompt_tokens.start(first))
+    assert (asked[1:], loss.can_move) == (["Ink"], False)

@@ -145,7 +145,7 @@ def test_pictures_report_and_workflows_go_along_and_what_is_no_more_goes(
     shutil.copytree(tmp_path / "painted", made, dirs_exist_ok=True)
     weights(made, 8, "diffusers-peft")
     (made / "comfyui").mkdir()
-    (made / "comfyui" / "workflow.json").write_text("{}")
+    (made / "comfyui" / "workflow.json").write_text('{"lora_name": "mine-step-8.safetensors"}')
     (made / "report").mkdir()
     (made / "report" / "report.html").write_text("<p>")
     (made / "report" / "scores.csv").write_text("step,score,chosen\n4,0.5,\n8,0.75,yes\n")
@@ -162,6 +162,22 @@ def test_pictures_report_and_workflows_go_along_and_what_is_no_more_goes(
     shutil.rmtree(made / "comfyui")
     assert publish_it(run=made).hub.removed == ("comfyui/workflow.json",)
     assert {"images/theirs.png", "mine.txt"} < set(files(hub))
+
+
+def test_a_workflow_of_another_checkpoint_stays_here_and_is_told(
+    hub: FakeHub, run: Path, publish_it: Publish
+) -> None:
+    (run / "comfyui").mkdir()
+    (run / "comfyui" / "workflow.json").write_text('{"lora_name": "mine-step-4.safetensors"}')
+    assert publish_it().notes[-1] == (
+        "comfyui/workflow.json is left out, since it is made of step 4, and step 8 is published; "
+        f"export it again with kanjiprep comfyui {run} --checkpoint 8"
+    )
+    assert "comfyui/workflow.json" not in files(hub)
+    publish_it(checkpoint="4")
+    assert files(hub)["comfyui/workflow.json"] == b'{"lora_name": "pytorch_lora_weights.safetensors"}'
+    publish_it()
+    assert "comfyui/workflow.json" not in files(hub), "it is not left there beside another checkpoint either"
 
 
 def test_a_licence_that_wants_a_notice_gets_one(hub: FakeHub, run: Path, publish_it: Publish) -> None:
@@ -184,7 +200,7 @@ def test_a_path_of_this_machine_in_a_report_stays_here(hub: FakeHub, run: Path, 
 
 def test_a_secret_in_a_workflow_stays_here(hub: FakeHub, run: Path, publish_it: Publish) -> None:
     (run / "comfyui").mkdir()
-    (run / "comfyui" / "workflow.json").write_text(f'{{"token": "{TOKEN}"}}')
+    (run / "comfyui" / "workflow.json").write_text(f'["mine-step-8.safetensors", "{TOKEN}"]')
     with pytest.raises(DatasetError, match="workflow.json:1 holds a token of the Hub"):
         publish_it()
 
@@ -207,7 +223,7 @@ def test_the_dataset_on_the_hub_is_named(hub: FakeHub, run: Path, publish_it: Pu
 def test_a_card_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "README.md").mkdir()
     with pytest.raises(HubError, match="README.md: cannot be written: is a directory; free some space"):
-        adapter._write(tmp_path, {"README.md": "x"})
+        adapter._write(tmp_path, {"README.md": b"x"})
 
 
 def test_an_adapter_of_somebody_else_is_not_published_over(hub: FakeHub, publish_it: Publish) -> None:

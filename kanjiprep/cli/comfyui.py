@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -51,7 +50,9 @@ Examples:
     help="What to show; once for each picture.  [default: the run's first validation prompt]",
 )
 @click.option(
-    "--style", metavar="NAME", help="Put this style around it, the subject first: a shipped one, or a file."
+    "--style",
+    metavar="NAME",
+    help="Put this style around it, the subject first: a shipped one, or a file.  [default: the run's, else plain]",
 )
 @click.option("--negative", metavar="TEXT", help="What to avoid.  [default: that of the style, else of the run]")
 @click.option("--like-validation", is_flag=True, help="Sample and word it as the run's validation pictures.")
@@ -66,7 +67,7 @@ Examples:
 @click.option("--checkpoint-file", metavar="NAME", help="Another file of the base model, by its name in ComfyUI.")
 @click.option("--skip-layers", is_flag=True, help="Skip the layers that Stability AI recommends for 3.5 Medium.")
 @click.option("--size-px", type=click.IntRange(64, 4096), help="Width and height.  [default: the validation's]")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of the noise.  [default: the validation's]")
+@click.option("--seed", type=click.IntRange(0), help="Of the noise.  [default: the validation's]")
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Of the sampler.  [default: 40 for 3.5 Large]")
 @click.option("--guidance", type=click.FloatRange(0, 100), help="ComfyUI's cfg.  [default: 4.5 for 3.5 Large]")
 @click.option("--strength", type=click.FloatRange(-10, 10), help="Of the LoRA.  [default: 1]")
@@ -175,7 +176,8 @@ def _tell(exported: Exported) -> None:
     for note in (*exported.changes, *exported.notes, *(exported.strip.left_out if exported.strip else ())):
         talk.say(f"note: {note}")
     step = "" if exported.step is None else f" of step {exported.step:,}"
-    place = "sharing its bytes with what was trained" if exported.is_shared else "a mended copy"
+    copied = "a mended copy" if exported.changes else "a copy"
+    place = "sharing its bytes with what was trained" if exported.is_shared else copied
     talk.say(f"LoRA{step} ({exported.how}): {exported.lora}, {words.size(exported.lora_bytes)}, {place}")
     for one in exported.settings:
         talk.say(f"{one.name}: {one.value}  ({one.source})")
@@ -185,9 +187,9 @@ def _tell(exported: Exported) -> None:
         own = "shared with the run" if strip.own_bytes == 0 else f"{words.size(strip.own_bytes)} of it copies"
         steps = f"{len(strip.steps)} checkpoint{'' if len(strip.steps) == 1 else 's'}"
         talk.say(f"strip: {len(strip.workflows):,} workflows of {steps}, {words.size(strip.bytes)} of LoRAs, {own}")
-    talk.say(f"{exported.status}: {_short(exported.folder)}")
+    talk.say(f"{exported.status}: {talk.short(exported.folder)}")
     if exported.written:
-        talk.say(f"Next: read {_short(exported.folder / 'READ ME.txt')}, then drag workflow.json into ComfyUI")
+        talk.say(f"Next: read {talk.short(exported.folder / 'READ ME.txt')}, then drag workflow.json into ComfyUI")
 
 
 def _tell_tokens(exported: Exported) -> None:
@@ -265,9 +267,9 @@ def _run(path: Path, checked: Sequence[Checked], server: str, out: Path | None, 
         pictures = run(workflows, server, folder, progress)
     if not as_json:
         for picture in pictures:
-            click.echo(_short(picture))
+            click.echo(talk.short(picture))
         if all(_STRIP_NAME.fullmatch(name) for name in workflows):
-            talk.say(f"Next: kanjiprep score {_short(folder)} --pattern 'step-{{step}}_{{prompt}}.png'")
+            talk.say(f"Next: kanjiprep score {talk.short(folder)} --pattern 'step-{{step}}_{{prompt}}.png'")
     return pictures
 
 
@@ -277,7 +279,7 @@ def _checked(one: Checked) -> dict[str, Any]:
 
 def _tell_findings(checked: Sequence[Checked]) -> None:
     for one in checked:
-        place = f"{_short(one.path)}: " if len(checked) > 1 else ""
+        place = f"{talk.short(one.path)}: " if len(checked) > 1 else ""
         for found in one.findings:
             kind = f" ({found.kind})" if found.kind else ""
             node = f" node {found.node}{kind}" if found.node else ""
@@ -285,11 +287,8 @@ def _tell_findings(checked: Sequence[Checked]) -> None:
             click.echo(f"{place}{found.severity}{node}: {found.what}{remedy}")
     clean = [one for one in checked if not one.findings]
     if len(checked) == 1 and clean:
-        talk.say(f"{_short(clean[0].path)}: {clean[0].form} form, {clean[0].nodes} nodes, nothing to find fault with")
+        talk.say(
+            f"{talk.short(clean[0].path)}: {clean[0].form} form, {clean[0].nodes} nodes, nothing to find fault with"
+        )
     elif clean:
         talk.say(f"{len(clean)} of {len(checked)} workflows have nothing to find fault with")
-
-
-def _short(path: Path) -> str:
-    """``path`` as a user would type it here."""
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -39,7 +39,12 @@ Examples:
 @click.option("--resize", metavar="R|auto:SHARE", help="Write a copy of rank R, or of the one that keeps SHARE.")
 @click.option("--merge", is_flag=True, help="Write the weighted sum of what several files add.")
 @click.option("--weights", metavar="W,W,...", help="Of --merge, one a file.  [default: equal shares]")
-@click.option("--alpha", type=float, metavar="A", help="What a file was trained with that does not say.  [default: as its run was told]")
+@click.option(
+    "--alpha",
+    type=float,
+    metavar="A",
+    help="What a file was trained with that does not say.  [default: as its run was told]",
+)
 @click.option("--dtype", type=click.Choice(["bf16", "fp16", "fp32"]), help="Of the copy.  [default: as it is]")
 @click.option("--out", metavar="FILE", help="The copy.  [default: NAME-fixed.safetensors and the like, beside FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kanjiprep.cli import talk
-from kanjiprep.cli.judging import short
 from kanjiprep.errors import TrainerError
 
 if TYPE_CHECKING:
@@ -39,10 +38,14 @@ Examples:
     "--style", metavar="NAME|FILE", help="What is put around each prompt.  [default: the run's, else plain]"
 )
 @click.option("--negative", metavar="TEXT", help="What to avoid.  [default: the style's]")
-@click.option("--seeds", metavar="1,2|1-4", help="A picture of each prompt for each.  [default: 1]")
+@click.option("--seeds", metavar="1,2|1-4", help="A picture of each prompt for each.  [default: the run's, else 42]")
 @click.option("--size-px", type=click.IntRange(16, 4096), help="Width and height.  [default: as trained]")
-@click.option("--steps", type=click.IntRange(1, 1000), help="Of the sampler.  [default: 40; SD 1.5: 50]")
-@click.option("--guidance", type=click.FloatRange(0, 100), help="Of the prompt.  [default: 4.5; SD 1.5: 7.5]")
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), help="Of the sampler.  [default: 40; SD3.5 Medium, SD 1.5: 50]"
+)
+@click.option(
+    "--guidance", type=click.FloatRange(0, 100), help="Of the prompt.  [default: 4.5; Medium: 5; SD 1.5: 7.5]"
+)
 @click.option("--like-validation", is_flag=True, help="Prompts and settings of the run's validation.")
 @click.option("--with-base", is_flag=True, help="The base model's own pictures first.")
 @click.option("--base", metavar="REPO_ID|FOLDER", help="The model below.  [default: the one trained on]")
@@ -135,7 +138,7 @@ def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
         click.echo(f"  and {len(names) - _SHOWN:,} more")
     wish = plan.pictures[0].wish
     settings = f"{wish.size_px} px, {wish.steps} steps, guidance {wish.guidance:g}"
-    talk.say(f"would paint {_counted(len(names))} into {short(plan.out)}, {settings}, with {plan.base_name}")
+    talk.say(f"would paint {_counted(len(names))} into {talk.short(plan.out)}, {settings}, with {plan.base_name}")
 
 
 def _plan_document(plan: Plan, found: Outlook, names: list[str]) -> dict[str, Any]:
@@ -165,11 +168,10 @@ def _tell_made(plan: Plan, made: Made, as_json: bool) -> None:
         kept = f", {len(made.kept):,} were there already" if made.kept else ""
         talk.say(f"painted: {_counted(len(made.painted))}{kept}")
         if made.painted or made.kept:
-            talk.say(f"Look at: {short(made.folder / 'grid.png')}")
+            talk.say(f"Look at: {talk.short(made.folder / 'grid.png')}")
         if any(column.tuned is not None and column.tuned.step is not None for column in plan.columns):
-            talk.say(
-                f"Next: kanjiprep score {short(made.folder)} --pattern 'step-{{step}}_{{prompt}}_seed-{{seed}}.png'"
-            )
+            pattern = "--pattern 'step-{step}_{prompt}_seed-{seed}.png'"
+            talk.say(f"Next: kanjiprep score {talk.short(made.folder)} {pattern}")
     if made.missing:
         what = f"{_counted(made.missing)} could not be painted"
         raise TrainerError(what, made.failed[0], "see the warnings; the other pictures are there")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,13 +175,8 @@ def _tell(scored: Scored, as_json: bool) -> None:
     for line in score_text.lines(judged):
         click.echo(line)
     if scored.written:
-        talk.say(f"written: {', '.join(short(path) for path in scored.written)}")
-        talk.say(f"Next: kanjiprep report {short(judged.folder)}")
-
-
-def short(path: Path) -> str:
-    """``path`` as a user would type it here."""
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+        talk.say(f"written: {', '.join(talk.short(path) for path in scored.written)}")
+        talk.say(f"Next: kanjiprep report {talk.short(judged.folder)}")
 
 
 @click.command(
@@ -218,4 +212,4 @@ def report(
         return
     for line in reporting.lines(made):
         click.echo(line)
-    talk.say(f"Open it: {short(made.page)}")
+    talk.say(f"Open it: {talk.short(made.page)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,11 @@ LABEL_WIDTH: Final = 11
 def say(text: str) -> None:
     """A line of talk on stderr."""
     click.echo(text, err=True)
+
+
+def short(path: Path) -> str:
+    """``path`` as a user would type it here."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def print_json(document: object) -> None:

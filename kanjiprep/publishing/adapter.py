@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from kanjiprep.publishing import (
     run_facts,
     staging,
     widgets,
+    workflows,
 )
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.destination import CARD, Destination
@@ -98,16 +99,19 @@ def lay_out(source: Source, there: Destination, out: Path) -> Prepared:
     inspected = lora.inspect(out / WEIGHTS)
     gallery = widgets.write(source.run, source.state, source.chosen, out)
     beside = extras.extras(source.run)
+    flows = workflows.workflows(source.run, beside, source.chosen)
     for path, name in beside:
-        staging.link(path, out / name)
+        if not name.startswith(f"{extras.COMFYUI}/"):
+            staging.link(path, out / name)
     file = _adapter(inspected, source.facts, repairs)
-    facts = _facts(there.wish.repo_id, source, file, gallery, [name for _, name in beside])
+    facts = _facts(there.wish.repo_id, source, file, gallery, tuple(flows.files))
     theirs = there.card or ""
     merged = merging.merge(model_card.model_card(facts), theirs, HubError, f"README.md of {there.wish.repo_id}")
     licence = licences.of_base(facts.base.repo)
     notice = licences.notice_file(licence, facts.base.name) if licence else ""
-    _write(out, {CARD: merged.text, **({NOTICE: notice} if notice else {})})
-    return Prepared(inspected, repairs, earlier(theirs), (*gallery.notes, *merged.notes))
+    texts = {CARD: merged.text, **({NOTICE: notice} if notice else {})}
+    _write(out, {**flows.files, **{name: text.encode() for name, text in texts.items()}})
+    return Prepared(inspected, repairs, earlier(theirs), (*gallery.notes, *merged.notes, *flows.notes))
 
 
 def _adapter(found: Lora, run: RunFacts, repairs: tuple[str, ...]) -> Adapter:
@@ -126,7 +130,7 @@ def _adapter(found: Lora, run: RunFacts, repairs: tuple[str, ...]) -> Adapter:
     )
 
 
-def _facts(repo_id: str, source: Source, file: Adapter, gallery: Gallery, beside: list[str]) -> ModelFacts:
+def _facts(repo_id: str, source: Source, file: Adapter, gallery: Gallery, flows: tuple[str, ...]) -> ModelFacts:
     run = source.facts
     return ModelFacts(
         repo_id=repo_id,
@@ -136,16 +140,17 @@ def _facts(repo_id: str, source: Source, file: Adapter, gallery: Gallery, beside
         training=run.training,
         sampling=run.sampling,
         pictures=gallery.widgets,
-        workflows=tuple(path for path in beside if path.startswith(f"{extras.COMFYUI}/")),
+        workflows=flows,
         scores=source.scores,
         is_last=source.chosen.step == source.state.checkpoints[-1].step,
     )
 
 
-def _write(out: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
         try:
-            (out / name).write_text(text, "utf-8")
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_bytes(data)
         except OSError as error:
             raise HubError(f"cannot be written: {os_reason(error)}", str(out / name), "free some space") from error
 

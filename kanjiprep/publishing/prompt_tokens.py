@@ -17,6 +17,7 @@ from kanjiprep.errors import InputError
 from kanjiprep.publishing import text_encoders
 from kanjiprep.publishing.text_encoders import Encoder
 from kanjiprep.resources import shipped
+from kanjiprep.training.prompts import Style
 
 LIMITS: Final[Mapping[Encoder, int]] = {
     "CLIP-L": tokens.CLIP_LIMIT,
@@ -127,7 +128,12 @@ def listed_words() -> tuple[Mapping[str, int], Mapping[str, int]]:
     return {word: int(clip) for word, clip, _ in both}, {word: int(t5) for word, _, t5 in both if t5 != "-"}
 
 
-def lost(subject: str, prompt: str, counts: Counter) -> tuple[Loss, ...]:
+def start(style: Style) -> int:
+    """Where the subject begins in ``style.composed``."""
+    return len(style.prefix.lstrip()) if style.subject == "within" else 0
+
+
+def lost(subject: str, prompt: str, counts: Counter, start: int | None = None) -> tuple[Loss, ...]:
     """The text encoders that stop before ``subject`` ends in ``prompt``.
 
     diffusers cuts a prompt where an encoder's limit is. ComfyUI does not: it gives CLIP what is left in further
@@ -137,10 +143,12 @@ def lost(subject: str, prompt: str, counts: Counter) -> tuple[Loss, ...]:
         subject: As the user typed it.
         prompt: The same in its style.
         counts: Of the model that is to read it, by ``counter``.
+        start: Where in the prompt it begins; None if nobody knows, then it is looked for.
     """
-    start, end = _place(subject, prompt)
+    bare = subject.strip().rstrip(".,")
+    begin, end = _place(bare, prompt) if start is None else (start, start + len(bare))
     return tuple(
-        Loss(one.encoder, one.tokens, one.limit, one.is_exact, start > 0)
+        Loss(one.encoder, one.tokens, one.limit, one.is_exact, begin > 0)
         for one in counts(prompt[:end])
         if one.tokens > one.limit
     )
@@ -148,9 +156,8 @@ def lost(subject: str, prompt: str, counts: Counter) -> tuple[Loss, ...]:
 
 def _place(subject: str, prompt: str) -> tuple[int, int]:
     """Where the subject is: at the start if the prompt begins with it, else where it comes last, else anywhere."""
-    sought = subject.strip().rstrip(".,")
-    start = 0 if prompt.startswith(sought) else prompt.rfind(sought)
-    return (0, len(prompt)) if start < 0 else (start, start + len(sought))
+    start = 0 if prompt.startswith(subject) else prompt.rfind(subject)
+    return (0, len(prompt)) if start < 0 else (start, start + len(subject))
 
 
 def warning(losses: Iterable[Loss]) -> str:

@@ -93,6 +93,18 @@ def every(run: str) -> tuple[Tuned, ...]:
     return tuple(_tuned(folder, spec, choice.pick(folder, state, str(step), scores, file)) for step in steps)
 
 
+def alpha_of(tuned: Tuned) -> float | None:
+    """The alpha that ``tuned`` was trained with, by the spec of its run; None for what is of no run.
+
+    Raises:
+        TrainerError: If the run cannot be read.
+    """
+    if tuned.run is None:
+        return None
+    asked = run_source.spec(tuned.run).lora
+    return float(asked.rank) if asked.alpha is None else asked.alpha
+
+
 def _run(wanted: str) -> Path:
     try:
         return files.find(wanted)

@@ -143,6 +143,16 @@ def test_without_messages_the_pictures_come_all_the_same(comfyui: ComfyUI, tmp_p
     assert [path.name for path in run(comfyui, tmp_path)] == ["kanji.png"]
 
 
+@pytest.mark.parametrize(("preview_bytes", "steps"), [(1 << 20, STEPS), (5 << 20, 1)])
+def test_messages_are_heard_until_one_is_larger_than_any_preview(
+    comfyui: ComfyUI, tmp_path: Path, preview_bytes: int, steps: int
+) -> None:
+    comfyui.faults, comfyui.step_s = Faults(preview_bytes=preview_bytes), 0.05
+    heard = Heard()
+    assert [path.name for path in run(comfyui, tmp_path, heard)] == ["kanji.png"]
+    assert [stage for stage, _, _ in heard].count("step") == steps
+
+
 def test_a_server_that_is_never_silent_is_asked_between_its_messages(comfyui: ComfyUI, tmp_path: Path) -> None:
     comfyui.step_s = 0.02
     impatient = Patience(answer_s=2.0, workflow_s=20.0, quiet_s=0.0)

@@ -129,6 +129,19 @@ def test_steps_are_told(sd3: Painter) -> None:
     assert told == [(1, 2), (2, 2)]
 
 
+def test_a_wish_has_its_own_shift_and_length_of_t5(sd3: Painter) -> None:
+    loaded: Any = sd3
+    sd3.take(None)
+    wish = replace(WISH, steps=4)
+    plain = painted_by(sd3, wish)
+    own = loaded._scheduler.config.shift
+    assert painted_by(sd3, replace(wish, shift=own)) == plain
+    assert painted_by(sd3, replace(wish, shift=own + 2)) != plain
+    assert loaded._pipeline.scheduler.config.shift == own + 2
+    assert painted_by(sd3, replace(wish, t5_tokens=154)) != plain
+    assert painted_by(sd3, wish) == plain
+
+
 def test_a_size_that_the_model_has_not_is_refused(sd3: Painter) -> None:
     with pytest.raises(UsageError, match="--size-px: 72 is no multiple of 16; give 64"):
         sd3.paint(replace(WISH, size_px=72), lambda _, __: None)
@@ -359,7 +372,7 @@ def test_the_command_paints_a_series_with_its_page(run: Run, made: Path) -> None
 
 def test_pictures_hold_their_words_and_no_folder_of_this_machine(run: Run, made: Path) -> None:
     assert run(*command(made, "--prompt", "山", "--negative", "grey"))[0] == 0
-    path = Path("pictures/lora/lora_u5c71_seed-1.png")
+    path = Path("pictures/lora/lora_u5c71_seed-42.png")
     with Image.open(path) as picture:
         assert picture.size == (64, 64)
         words = picture.text  # type: ignore[attr-defined]
@@ -387,15 +400,15 @@ def test_a_series_goes_on_where_it_was_ended(run: Run, made: Path) -> None:
 
 def test_pictures_of_other_settings_are_never_overwritten(run: Run, made: Path) -> None:
     assert run(*command(made, "--prompt", "mountains"))[0] == 0
-    before = Path("pictures/lora/lora_mountains_seed-1.png").read_bytes()
+    before = Path("pictures/lora/lora_mountains_seed-42.png").read_bytes()
     code, _, err = run(*command(made, "--prompt", "mountains", "--guidance", "3"))
     assert code == 2
     assert "is in the way: it is no picture of this model with these words and settings" in err
-    assert Path("pictures/lora/lora_mountains_seed-1.png").read_bytes() == before
+    assert Path("pictures/lora/lora_mountains_seed-42.png").read_bytes() == before
 
 
 def test_a_trained_unet_paints_by_the_command(run: Run, made: Path) -> None:
     words = ("generate", str(made / "full"), "--base", str(made / "sd1x"), *SMALL, "--prompt", "robot", "--json")
     code, out, err = run(*words)
     assert code == 0, err
-    assert json.loads(out)["painted"] == ["full_robot_seed-1.png"]
+    assert json.loads(out)["painted"] == ["full_robot_seed-42.png"]

@@ -15,8 +15,8 @@ KEY: Final = "lora_adapter_metadata"
 """Of the metadata; a JSON table with names such as ``transformer.r``. ComfyUI does not read it."""
 
 NEEDED: Final = ("r", "lora_alpha", "target_modules")
-"""Settings that diffusers cannot do without where there are any. PEFT takes 8 for a rank or an alpha that is not said,
-and raises KeyError('model_type') without target_modules. Source: tried with diffusers 0.42.1 and PEFT 0.21.2."""
+"""Settings that diffusers cannot do without where there are any: PEFT takes 8 for a rank or alpha that is not said,
+and fails with the KeyError 'model_type' without target_modules. Source: tried with diffusers 0.42.1, PEFT 0.21.2."""
 
 _LASTING: Final = frozenset(
     (

@@ -14,8 +14,7 @@ from kanjiprep.progress import Progress
 from kanjiprep.publishing.doctor import fixed, lycoris, merged, parts, resized, rounding
 from kanjiprep.publishing.doctor.parts import Source
 from kanjiprep.publishing.doctor.resized import Loss, Wish
-from kanjiprep.publishing.tuned import Tuned
-from kanjiprep.training.running import run_source
+from kanjiprep.publishing.tuned import Tuned, alpha_of
 from kanjiprep.training.running.attempts import WEIGHTS
 
 
@@ -134,10 +133,7 @@ def place(found: Sequence[Tuned], out: Path | None, word: str) -> Path:
 
 
 def _alpha(found: Tuned, order: Order) -> float | None:
-    if order.alpha is not None or found.run is None:
-        return order.alpha
-    lora = run_source.spec(found.run).lora
-    return float(lora.rank) if lora.alpha is None else lora.alpha
+    return alpha_of(found) if order.alpha is None else order.alpha
 
 
 def _written(whole: Source, out: Path, order: Order, progress: Progress, changes: tuple[str, ...]) -> Copied:

@@ -7,7 +7,8 @@ Source: What the two do was tried with diffusers 0.42.1 (PEFT 0.21.2) and ComfyU
 - diffusers refuses an sd3 file with such numbers, so there the factor has to go into one of the matrices.
 - Of sd1x, ComfyUI reads the names of kohya only. diffusers reads them and their alphas, if all are equal: of several
   it takes one for most modules. It refuses alphas where PEFT's settings are in the metadata.
-- PEFT refuses settings that do not say target_modules, and those that it does not know: what 0.21.2 writes cannot be loaded with 0.18.1.
+- PEFT cannot do without rank, alpha and target_modules where there are settings, and refuses those that it does not
+  know: what 0.21.2 writes cannot be loaded with 0.18.1.
 """
 
 from __future__ import annotations

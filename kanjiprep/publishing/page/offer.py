@@ -11,6 +11,7 @@ from typing import Final
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation import score_table
 from kanjiprep.evaluation.score_table import Score, Scores
+from kanjiprep.publishing import sampling_of
 from kanjiprep.publishing import tuned as outcomes
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import prompts
@@ -21,11 +22,8 @@ BASE: Final = "base"
 FILE: Final = "file"
 EXAMPLES: Final = "creatures"
 """The library whose prompts are offered."""
-_USUAL: Final = {
-    "sd3": Validation(style="ink", size_px=1024, inference_steps=40, guidance=4.5, seed=1),
-    "sd1x": Validation(style="ink", size_px=512, inference_steps=50, guidance=7.5, seed=1),
-}
-"""Where no run says how it paints; see ``painting.texts`` for where that is from."""
+_STYLE: Final = "ink"
+"""Where there is no run that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def offer(wanted: str, base: str | None = None) -> Offer:
     if not known:
         remedy = "name it with --base: a repository of the Hub or a folder"
         raise UsageError("nobody knows the base model that it belongs to", wanted, remedy)
-    asked = one.asked or _USUAL.get(one.family, _USUAL["sd3"])
+    asked = one.asked or _usual(one)
     styles, asked = _styles(asked, one.run)
     return Offer(
         name=one.name,
@@ -124,6 +122,17 @@ def offer(wanted: str, base: str | None = None) -> Offer:
         asked=asked,
         examples=tuple(dict.fromkeys(prompts.library(EXAMPLES, Path()).values())),
         run=one.run,
+    )
+
+
+def _usual(one: Tuned) -> Validation:
+    usual = sampling_of.usual(one.family or "sd3", one.flavour)
+    return Validation(
+        style=_STYLE,
+        size_px=usual.size_px,
+        inference_steps=usual.steps,
+        guidance=usual.guidance,
+        seed=sampling_of.seed(one),
     )
 
 

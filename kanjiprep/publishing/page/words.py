@@ -111,16 +111,17 @@ def prompt(room: Room, subject: str, style_name: str) -> str:
     if not subject:
         return _adds(style)
     parts = asked.parted(style, subject)
-    lines = [Markup('<p class="kp-whole">{}<b>{}</b>{}</p>').format(*parts), *_counted(room, subject, "".join(parts))]
+    lines = [Markup('<p class="kp-whole">{}<b>{}</b>{}</p>').format(*parts), *_counted(room, subject, parts)]
     return Markup('<div class="kp-prompt">{}</div>').format(Markup("").join(lines))
 
 
-def _counted(room: Room, subject: str, whole: str) -> Iterator[Markup]:
+def _counted(room: Room, subject: str, parts: tuple[str, str, str]) -> Iterator[Markup]:
     """How many tokens there are, and what is cut."""
+    whole = "".join(parts)
     counts = room.counter(whole)
     told = (f"{one.encoder} {'' if one.is_exact else 'at most '}{one.tokens} of {one.limit}" for one in counts)
     yield Markup('<p class="kp-tokens">Tokens: {}</p>').format(", ".join(told))
-    warning = prompt_tokens.warning(prompt_tokens.lost(subject, whole, room.counter))
+    warning = prompt_tokens.warning(prompt_tokens.lost(subject, whole, room.counter, len(parts[0])))
     if warning:
         yield Markup('<p class="kp-warning">{}</p>').format(warning[0].upper() + warning[1:])
     elif any(one.tokens > one.limit for one in counts):

@@ -214,11 +214,17 @@ def _files(part: Path) -> tuple[Path, ...]:
         for stem in _WEIGHTS:
             index = part / f"{stem}{suffix}.index.json"
             if index.is_file():
-                names = _table(index, part.name).get("weight_map", {})
-                return tuple(part / str(one) for one in sorted(set(names.values())))
+                return tuple(part / one for one in _named_by(index, part.name))
             if (part / f"{stem}{suffix}").is_file():
                 return (part / f"{stem}{suffix}",)
     return ()
+
+
+def _named_by(index: Path, name: str) -> list[str]:
+    names = _table(index, name).get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(one, str) for one in names.values()):
+        raise TrainerError(f"{_inside(index)} does not say which files the weights are in", name, _LAYOUT)
+    return sorted(set(names.values()))
 
 
 def _count(part: Path) -> int:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.evaluation.weights import lora as loras
+from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.publishing import lora_repair
+from kanjiprep.publishing.doctor import fixed
+from kanjiprep.publishing.doctor import plan as mending
 from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting import faults
 from kanjiprep.publishing.painting.base import UNUSED, Base
 from kanjiprep.publishing.painting.devices import Placement
-from kanjiprep.publishing.tuned import PARTS
+from kanjiprep.publishing.tuned import PARTS, alpha_of
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.tuned import Tuned
@@ -86,13 +90,36 @@ def put_adapter(pipeline: Any, tuned: Tuned, base: str) -> None:
     Raises:
         TrainerError: If it is unfit, or does not fit into the model.
     """
+    remedy = "give its own base model with --base"
+    with _fit(tuned) as file, faults.clear(f"does not fit into {base}", tuned.name, remedy):
+        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_NAME)
+    if not any(_NAME in names for names in pipeline.get_list_adapters().values()):
+        raise TrainerError(f"has nothing that fits into {base}", tuned.name, remedy)
+
+
+@contextmanager
+def _fit(tuned: Tuned) -> Iterator[Path]:
+    """The LoRA's file itself if there is nothing to mend, else a copy that is there until the block ends.
+
+    Without that suffix diffusers would take the file for a pickle.
+    """
+    alpha, found = alpha_of(tuned), loras.outline(tuned.path)
+    loras.refuse_unfit(found)
+    if tuned.path.suffix == safetensors_file.SUFFIX and not fixed.changes(found, mending.plan(found, alpha)):
+        loras.refuse_unfit(loras.inspect(tuned.path))  # whose numbers were not read yet
+        yield tuned.path.absolute()
+        return
     with tempfile.TemporaryDirectory(prefix="kanjiprep-lora-") as folder:
-        lora_repair.repair(tuned.path, Path(folder) / _FILE)
-        with faults.clear(f"does not fit into {base}", tuned.name, "give its own base model with --base"):
-            pipeline.load_lora_weights(folder, weight_name=_FILE, adapter_name=_NAME)
-            is_in = any(_NAME in names for names in pipeline.get_list_adapters().values())
-    if not is_in:
-        raise TrainerError(f"has nothing that fits into {base}", tuned.name, "give its own base model with --base")
+        copy = Path(folder) / _FILE
+        lora_repair.repair(tuned.path, copy, alpha)
+        yield copy
+
+
+def shifted(scheduler: Any, shift: float | None) -> Any:
+    """The sampler of the trainer's validation with ``shift``, or ``scheduler`` itself for None."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return scheduler if shift is None else FlowMatchEulerDiscreteScheduler.from_config(scheduler.config, shift=shift)
 
 
 def free() -> None:

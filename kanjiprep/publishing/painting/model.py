@@ -13,7 +13,6 @@ from kanjiprep.publishing.painting.base import Base
 from kanjiprep.publishing.painting.devices import Placement, Ways
 from kanjiprep.publishing.painting.wish import Painter, Stepped, Unpainted, Wish, refuse_size
 from kanjiprep.publishing.tuned import PARTS
-from kanjiprep.tokens import T5_LIMIT
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Ways", "opened"]
 
 Say = Callable[[str], None]
-
 
 
 def print_nothing(line: str) -> None:
@@ -96,12 +94,14 @@ class _Loaded:
         self._has_adapter = False
         part = tuned if tuned is not None and tuned.kind == "full" else None
         self._pipeline: Any = fitting.load(base, placement, part)
+        self._scheduler: Any = self._pipeline.scheduler
+        """The base model's own."""
         self._part: str | None = str(part.path) if part else ""
         """The folder of the trained part in the pipeline; empty for the base model's own, None for none."""
 
     def close(self) -> None:
         """Give the memory back."""
-        self._pipeline = None
+        self._pipeline = self._scheduler = None
         fitting.free()
 
     def take(self, tuned: Tuned | None) -> None:
@@ -131,7 +131,9 @@ class _Loaded:
             stepped(index + 1, pipeline.num_timesteps)
             return tensors
 
-        own = {"max_sequence_length": T5_LIMIT} if self._base.family == "sd3" else {}
+        is_sd3 = self._base.family == "sd3"
+        own = {"max_sequence_length": wish.t5_tokens} if is_sd3 else {}
+        self._pipeline.scheduler = fitting.shifted(self._scheduler, wish.shift if is_sd3 else None)
         return self._pipeline(
             prompt=wish.prompt, negative_prompt=wish.negative, height=wish.size_px, width=wish.size_px,
             num_inference_steps=wish.steps, guidance_scale=wish.guidance, latents=self._noise(wish),

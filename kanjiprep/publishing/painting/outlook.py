@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kanjiprep import tokens
@@ -13,6 +13,7 @@ from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting import devices
 from kanjiprep.publishing.painting.devices import Need, Placement, Ways
 from kanjiprep.publishing.painting.planned import Plan
+from kanjiprep.publishing.painting.texts import Named
 from kanjiprep.publishing.painting.wish import Wish
 from kanjiprep.publishing.prompt_tokens import Count, Counter
 from kanjiprep.publishing.tuned import PARTS
@@ -22,7 +23,6 @@ _LARGE: Final = 10**8
 """Numbers in a model's main part from which a CPU takes long."""
 _UNET_FLOP: Final = 0.68e12
 """Of one pass of the UNet of SD 1.5 at 512 px. Source: twice the 0.34 TMAC that are published for it."""
-_TEXT_TOKENS: Final = tokens.CLIP_LIMIT + tokens.T5_LIMIT
 _TOKEN_PX: Final = 16
 _PROBE: Final = 1024
 _SLOW_S: Final = 60
@@ -60,10 +60,10 @@ def outlook(plan: Plan, ways: Ways, environ: Mapping[str, str]) -> Outlook:
     is_slow = placement is not None and placement.device == "cpu" and numbers >= _LARGE
     seconds = flop(plan.pictures[0].wish, plan.family, numbers) / flop_per_s() if is_slow else None
     counter = prompt_tokens.counter(plan.base_name, environ, plan.family)
-    wishes = {one.name: one.wish for one in reversed(plan.pictures)}
+    named = {one.name: one for one in reversed(plan.pictures)}
     return Outlook(
-        counts={name: counter(wish.prompt) for name, wish in wishes.items()},
-        lost={name: told for name, wish in wishes.items() if (told := _lost(wish, counter))},
+        counts={name: _limited(counter, one.wish)(one.wish.prompt) for name, one in named.items()},
+        lost={name: told for name, one in named.items() if (told := _lost(one, counter))},
         placement=placement,
         cpu_s_a_picture=seconds,
         download_bytes=_download_bytes(plan, need is not None),
@@ -87,8 +87,16 @@ def _download_bytes(plan: Plan, is_known: bool) -> int | None:
     return round(models.download_bytes(models.model_of(plan.family, _flavour(plan))).value) if is_known else None
 
 
-def _lost(wish: Wish, counter: Counter) -> str:
-    return prompt_tokens.warning(prompt_tokens.lost(wish.subject, wish.prompt, counter))
+def _lost(named: Named, counter: Counter) -> str:
+    wish = named.wish
+    return prompt_tokens.warning(prompt_tokens.lost(wish.subject, wish.prompt, _limited(counter, wish), named.start))
+
+
+def _limited(counter: Counter, wish: Wish) -> Counter:
+    """``counter`` with as much of T5 as the wish is painted with."""
+    return lambda text: tuple(
+        replace(one, limit=wish.t5_tokens) if one.encoder == "T5" else one for one in counter(text)
+    )
 
 
 def flop(wish: Wish, family: str, numbers: int) -> float:
@@ -96,7 +104,7 @@ def flop(wish: Wish, family: str, numbers: int) -> float:
     passes = wish.steps * (2 if wish.guidance > 1 else 1)
     if family == "sd1x":
         return passes * _UNET_FLOP * (wish.size_px / 512) ** 2
-    return passes * 2.0 * numbers * ((wish.size_px / _TOKEN_PX) ** 2 + _TEXT_TOKENS)
+    return passes * 2.0 * numbers * ((wish.size_px / _TOKEN_PX) ** 2 + tokens.CLIP_LIMIT + wish.t5_tokens)
 
 
 def flop_per_s() -> float:

@@ -122,6 +122,7 @@ def parameters(wish: Wish, origin: Origin) -> str:
         "CFG scale": f"{wish.guidance:g}",
         "Seed": wish.seed,
         "Size": f"{wish.size_px}x{wish.size_px}",
+        **({} if wish.shift is None else {"Shift": f"{wish.shift:g}"}),
         "Model": model,
         "Version": f"kanjiprep {kanjiprep.__version__}",
     }

@@ -103,7 +103,7 @@ def plan(request: Request) -> Plan:
     for one in tuned:
         if base is not None:
             fitting.refuse_stranger(one, base)
-    pictures = texts.pictures(request.asked, tuned[0], family)
+    pictures = texts.pictures(request.asked, tuned[0], family, base.flavour if base is not None else "")
     for size_px in {one.wish.size_px for one in pictures}:
         refuse_size(size_px, family)
     columns = tuple(_columns(tuned, request.with_base))
@@ -117,7 +117,7 @@ def plan(request: Request) -> Plan:
         pictures=pictures,
         out=out,
         notes=tuple(_notes(tuned, pictures)),
-        warnings=tuple(dict.fromkeys(line for one in tuned for line in _warnings(one, request.asked))),
+        warnings=tuple(dict.fromkeys(line for one in tuned for line in _warnings(one, request.asked, family))),
     )
 
 
@@ -148,8 +148,13 @@ def _notes(tuned: Sequence[Tuned], pictures: Sequence[Named]) -> Iterator[str]:
     yield from texts.repeated(pictures)
 
 
-def _warnings(tuned: Tuned, asked: Asked) -> Iterator[str]:
+def _warnings(tuned: Tuned, asked: Asked, family: str) -> Iterator[str]:
     yield from tuned.warnings
+    if asked.like_validation and family == "sd3":
+        yield (
+            "the trainer leaves out the first step and scales the share of the negative prompt (CFG-Zero*), which "
+            "diffusers does not; pictures are of the same kind as in validation, not equal"
+        )
     if asked.like_validation and tuned.asked is not None and tuned.asked.skip_layers:
         yield "the run's validation left blocks out in a third pass (skip_layers), and these pictures do not"
 

@@ -150,7 +150,7 @@ class _Series:
         data = painted.encoded(made, picture.wish, self._origin(column), origins.made_with())
         painted.write(self._plan.out / name, data)
         self._painted.append(name)
-        if len(set(made.convert("RGB").getextrema())) == 1 and made.convert("L").getcolors(1):
+        if made.convert("RGB").getcolors(1):
             self._blank.append(name)
             self._say(f"warning: {name} is of one colour; other settings or another checkpoint may do better")
 
@@ -164,7 +164,7 @@ class _Series:
         plan = self._plan
         names = {*self._painted, *self._kept}
         if names:
-            note = f"Painted with {self._base.name.rpartition('/')[2]} by kanjiprep."
+            note = f"Painted with {self._base.shown} by kanjiprep."
             sheet.write(plan.out, arranged.title(plan), note, arranged.rows(plan, names), _labels())
         return Made(
             plan.out,

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.publishing import prompt_tokens, sampling_of
 from kanjiprep.publishing.painting.wish import Wish
 from kanjiprep.publishing.tuned import Tuned
+from kanjiprep.tokens import T5_CUT, T5_LIMIT
 from kanjiprep.training import configs, prompts, run_folder
-from kanjiprep.training.prompts import Prompts
+from kanjiprep.training.prompts import Prompts, Style
 from kanjiprep.training.run_spec import Validation
 from kanjiprep.training.running import run_source
 
@@ -23,11 +25,6 @@ MOST_SEED: Final = 2**32 - 1
 MOST_PICTURES: Final = 10_000
 _LONGEST_NAME: Final = 40
 _SEEDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:-\s*([0-9]{1,10})\s*)?")
-_DEFAULTS: Final[Mapping[str, Validation]] = {
-    "sd3": Validation(size_px=1024, inference_steps=40, guidance=4.5, seed=1),
-    "sd1x": Validation(size_px=512, inference_steps=50, guidance=7.5, seed=1),
-}
-"""Source: Stability's own sd3_infer.py for SD3.5 Large; for SD1.5 the tutorial that the first attempt followed."""
 _NEGATIVE: Final = "validation_negative_prompt"
 
 
@@ -60,22 +57,47 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A wish with the short name of its prompt, which becomes a part of the file's name."""
+    """A wish with its name.
+
+    Attributes:
+        name: Short, of its prompt; it becomes a part of the file's name.
+        wish: What is asked for.
+        start: Where in the prompt its subject begins.
+    """
 
     name: str
     wish: Wish
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """How pictures are sampled where the user does not say; see ``Wish``."""
+
+    size_px: int
+    steps: int
+    guidance: float
+    seed: int
+    shift: float | None = None
+    t5_tokens: int = T5_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Subjects and whole prompts by short name, with the style's name and its negative prompt."""
+    """What pictures show and avoid.
 
-    texts: Mapping[str, tuple[str, str]]
+    Attributes:
+        texts: Subjects, whole prompts and where in them the subjects begin, by short name.
+        style: Its name.
+        negative: The style's.
+    """
+
+    texts: Mapping[str, tuple[str, str, int]]
     style: str
     negative: str
 
 
-def pictures(asked: Asked, tuned: Tuned, family: str) -> tuple[Named, ...]:
+def pictures(asked: Asked, tuned: Tuned, family: str, flavour: str = "") -> tuple[Named, ...]:
     """Every picture that is asked for, prompt by prompt and seed by seed.
 
     A prompt that is there several times under several names gets further seeds each time.
@@ -84,12 +106,13 @@ def pictures(asked: Asked, tuned: Tuned, family: str) -> tuple[Named, ...]:
         asked: By the user.
         tuned: What paints them; a run has prompts, style and settings of its own.
         family: Of the model.
+        flavour: Of the model; empty for that of ``tuned``.
 
     Raises:
         UsageError: If there is nothing to paint, or something is asked for that is not there.
         TrainerError: If the run's record cannot be read.
     """
-    usual = _usual(asked, tuned, family)
+    usual = _usual(asked, tuned, family, flavour or tuned.flavour)
     _refuse_strange(asked)
     words = _like_validation(asked, tuned) if asked.like_validation else _words(asked, tuned)
     seeds = asked.seeds or (usual.seed,)
@@ -99,10 +122,10 @@ def pictures(asked: Asked, tuned: Tuned, family: str) -> tuple[Named, ...]:
     made: list[Named] = []
     before: dict[str, int] = {}
     span = max(seeds) - min(seeds) + 1
-    for name, (subject, prompt) in words.texts.items():
-        shift = 0 if asked.like_validation else span * before.get(prompt, 0)
+    for name, (subject, prompt, start) in words.texts.items():
+        later = 0 if asked.like_validation else span * before.get(prompt, 0)
         before[prompt] = before.get(prompt, 0) + 1
-        made += (Named(name, _wish(asked, usual, words, subject, prompt, seed + shift)) for seed in seeds)
+        made += (Named(name, _wish(asked, usual, words, subject, prompt, seed + later), start) for seed in seeds)
     return tuple(made)
 
 
@@ -114,7 +137,7 @@ def _refuse_strange(asked: Asked) -> None:
         raise UsageError(f"{asked.guidance} is no number to multiply by", "--guidance", "give one such as 4.5")
 
 
-def _wish(asked: Asked, usual: Validation, words: _Words, subject: str, prompt: str, seed: int) -> Wish:
+def _wish(asked: Asked, usual: _Settings, words: _Words, subject: str, prompt: str, seed: int) -> Wish:
     return Wish(
         subject=subject,
         prompt=prompt,
@@ -122,8 +145,10 @@ def _wish(asked: Asked, usual: Validation, words: _Words, subject: str, prompt: 
         style=words.style,
         seed=seed % (MOST_SEED + 1),
         size_px=asked.size_px or usual.size_px,
-        steps=asked.steps or usual.inference_steps,
+        steps=asked.steps or usual.steps,
         guidance=usual.guidance if asked.guidance is None else asked.guidance,
+        shift=usual.shift,
+        t5_tokens=usual.t5_tokens,
     )
 
 
@@ -177,18 +202,17 @@ def _spelt(letter: str) -> str:
     return "" if unicodedata.combining(letter) else f" u{ord(letter):x} " if letter.isalnum() else " "
 
 
-def _usual(asked: Asked, tuned: Tuned, family: str) -> Validation:
-    """Size, steps, guidance and seed where the user says nothing."""
-    usual = _DEFAULTS[family]
-    if tuned.asked is None:
-        if asked.like_validation:
-            raise UsageError("is of no run whose validation could be followed", tuned.name, "leave it out")
-        return usual
-    if asked.like_validation:
-        return tuned.asked
-    return Validation(
-        size_px=tuned.asked.size_px, inference_steps=usual.inference_steps, guidance=usual.guidance, seed=usual.seed
-    )
+def _usual(asked: Asked, tuned: Tuned, family: str, flavour: str) -> _Settings:
+    """How pictures are sampled where the user says nothing."""
+    if not asked.like_validation:
+        usual, seed = sampling_of.usual(family, flavour), sampling_of.seed(tuned)
+        size_px = usual.size_px if tuned.asked is None else tuned.asked.size_px
+        return _Settings(size_px, usual.steps, usual.guidance, seed)
+    if tuned.run is None or tuned.asked is None:
+        raise UsageError("is of no run whose validation could be followed", tuned.name, "leave it out")
+    told = tuned.asked
+    shift = sampling_of.validation_shift(tuned.run) if family == "sd3" else None
+    return _Settings(told.size_px, told.inference_steps, told.guidance, told.seed, shift, T5_CUT)
 
 
 def _words(asked: Asked, tuned: Tuned) -> _Words:
@@ -199,7 +223,9 @@ def _words(asked: Asked, tuned: Tuned) -> _Words:
     plain = _own(asked) or (dict(own.plain) if own is not None else {})
     if not plain:
         raise UsageError("there is nothing to paint", "", "give --prompt TEXT, or --library creatures")
-    return _Words({key: (text, style.composed(text)) for key, text in plain.items()}, _named(name), style.negative)
+    start = prompt_tokens.start(style)
+    texts = {key: (text, style.composed(text), start) for key, text in plain.items()}
+    return _Words(texts, _named(name), style.negative)
 
 
 def _like_validation(asked: Asked, tuned: Tuned) -> _Words:
@@ -212,16 +238,20 @@ def _like_validation(asked: Asked, tuned: Tuned) -> _Words:
     negative, style = config.get(_NEGATIVE), _named(tuned.asked.style)
     given = None if _has_own(asked) else run_source.prompts(tuned.run)
     if given:
-        texts = {name: (_subject(name, text, tuned.asked), text) for name, text in given.items()}
+        known = prompts.load(tuned.asked, tuned.run)[0].style
+        texts = {name: _found(tuned.asked.prompts.get(name, text), text, known) for name, text in given.items()}
         return _Words(texts, style, negative if isinstance(negative, str) else "")
     own = _run_prompts(tuned.run, tuned.asked)
     plain = _own(asked) or dict(own.plain)
-    texts = {name: (text, own.style.around(text)) for name, text in plain.items()}
+    texts = {name: _found(text, own.style.around(text), own.style) for name, text in plain.items()}
     return _Words(texts, style, negative if isinstance(negative, str) else own.negative)
 
 
-def _subject(name: str, text: str, asked: Validation) -> str:
-    return asked.prompts.get(name, text)
+def _found(subject: str, prompt: str, style: Style) -> tuple[str, str, int]:
+    """A prompt that ``style`` was put around, if that is still here, and where its subject begins."""
+    is_around = prompt == style.around(subject)
+    blank = len(subject) - len(subject.lstrip())
+    return subject, prompt, blank + (len(style.prefix) if is_around else max(0, prompt.find(subject)))
 
 
 def _has_own(asked: Asked) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.tokens import T5_LIMIT
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +39,8 @@ class Wish:
         size_px: Width and height, a multiple of 8 (sd1x) or 16 (sd3).
         steps: Of the sampler.
         guidance: Scale of classifier-free guidance.
+        shift: Of the noise levels of sd3; None for the model's own.
+        t5_tokens: How much of the prompt T5 reads, of sd3.
     """
 
     subject: str
@@ -48,6 +51,8 @@ class Wish:
     size_px: int = 1024
     steps: int = 30
     guidance: float = 4.5
+    shift: float | None = None
+    t5_tokens: int = T5_LIMIT
 
 
 class Painter(Protocol):
@@ -71,6 +76,8 @@ class Painter(Protocol):
             TrainerError: If it is unfit or cannot be loaded; another can be taken then.
         """
         ...
+
+
 def refuse_size(size_px: int, family: str) -> None:
     """Refuse a size that a model has no latent for.
 

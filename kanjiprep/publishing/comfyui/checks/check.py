@@ -19,7 +19,9 @@ _ANYWHERE: Final = frozenset({"unknown-node"})
 _CHECKS: Final = (check_links.found, check_values.found, check_graph.found, check_models.found, check_habits.found)
 
 
-def check(workflow: Workflow, table: Mapping[str, NodeKind], is_live: bool = False) -> tuple[Finding, ...]:
+def check(
+    workflow: Workflow, table: Mapping[str, NodeKind], is_live: bool = False, is_ui: bool = False
+) -> tuple[Finding, ...]:
     """All findings, errors first, then in the order of the nodes.
 
     What a node has wrong that nothing saved depends on is a warning: a server does not run it.
@@ -28,8 +30,9 @@ def check(workflow: Workflow, table: Mapping[str, NodeKind], is_live: bool = Fal
         workflow: Of either form.
         table: The kinds of nodes, of a server or those written down.
         is_live: Whether they are of a server, which knows its files.
+        is_ui: Whether the workflow is in the form of the UI.
     """
-    seen = scene(workflow, table, is_live=is_live)
+    seen = scene(workflow, table, is_live=is_live, is_ui=is_ui)
     findings = [finding for one in _CHECKS for finding in one(seen)]
     ends = [node.id for node in check_graph.ends(seen)]
     used = tracing.upstream(workflow, ends) if ends else frozenset(seen.nodes)

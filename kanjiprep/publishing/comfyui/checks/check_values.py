@@ -11,9 +11,12 @@ from kanjiprep.publishing.comfyui.checks import model_names
 from kanjiprep.publishing.comfyui.checks.findings import Finding, Scene, error, nearest, said, warning
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value
 from kanjiprep.publishing.comfyui.kinds import Input
+from kanjiprep.publishing.comfyui.written.order import MOST_SEED
 
 _SIZES: Final = frozenset({"width", "height"})
 _MANY: Final = 12
+_MOST_INT: Final = 2**64
+"""Beyond it a number is out of every range, which is said instead."""
 _REMEDIES: Final[Mapping[str, str]] = {"INT": "a whole number", "FLOAT": "a number"}
 
 
@@ -26,6 +29,7 @@ def found(scene: Scene) -> Iterator[Finding]:
                 value = node.inputs[spec.name]
                 if not isinstance(value, Link):
                     yield from _value(node, spec, value)
+                    yield from _rounded(node, spec, value) if scene.is_ui else ()
 
 
 def _value(node: Node, spec: Input, value: Value) -> Iterator[Finding]:
@@ -108,6 +112,13 @@ def _range(node: Node, spec: Input, value: float) -> Iterator[Finding]:
         what = f"has {said(value)} as {shown(spec.name)}, which is no multiple of {step}"
         what += ", so that ComfyUI cuts or pads it"
         yield warning(node, "off-step", what, f"the nearest is {near}")
+
+
+def _rounded(node: Node, spec: Input, value: Value) -> Iterator[Finding]:
+    """Whole numbers that a browser, whose numbers are doubles, cannot hold exactly."""
+    if spec.type == "INT" and type(value) is int and MOST_SEED < abs(value) <= _MOST_INT:
+        what = f"has {said(value)} as {shown(spec.name)}, which the browser of ComfyUI's window rounds"
+        yield warning(node, "rounded", what, f"give one up to {MOST_SEED}, so that everybody gets the same")
 
 
 def _between(spec: Input) -> str:

@@ -43,4 +43,4 @@ def check_file(path: Path, table: Mapping[str, NodeKind] = TABLE, is_live: bool 
         InputError: If the file cannot be read, or holds no workflow.
     """
     workflow, form = read(path, table)
-    return Checked(path, form, len(workflow.nodes), check(workflow, table, is_live), workflow)
+    return Checked(path, form, len(workflow.nodes), check(workflow, table, is_live, form == "ui"), workflow)

@@ -48,17 +48,19 @@ class Scene:
         table: The kinds of nodes.
         nodes: By id.
         is_live: Whether the table is that of a server, which knows its files.
+        is_ui: Whether it is read by a browser before it is sent to a server.
     """
 
     workflow: Workflow
     table: Mapping[str, NodeKind]
     nodes: Mapping[str, Node]
     is_live: bool
+    is_ui: bool = False
 
 
-def scene(workflow: Workflow, table: Mapping[str, NodeKind], *, is_live: bool) -> Scene:
+def scene(workflow: Workflow, table: Mapping[str, NodeKind], *, is_live: bool, is_ui: bool = False) -> Scene:
     """What the rules look at."""
-    return Scene(workflow, table, tracing.by_id(workflow), is_live)
+    return Scene(workflow, table, tracing.by_id(workflow), is_live, is_ui)
 
 
 def error(node: Node, rule: str, what: str, remedy: str) -> Finding:

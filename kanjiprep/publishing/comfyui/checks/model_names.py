@@ -21,7 +21,10 @@ _ENCODERS: Final = {
     "clip_g": re.compile(r"clip[-_. ]?g(?![a-z])"),
     "t5xxl": re.compile(r"t5"),
 }
-_FAST: Final = re.compile(r"turbo|lightning|hyper|lcm|schnell|distill|\d[-_ ]?steps?")
+_FAST: Final = re.compile(
+    r"turbo|lightning|hyper|lcm|schnell|distill"
+    r"|(?<![a-z0-9.])(?:[1-9]|1[0-6])[-_ ]?steps?(?![a-z]|[-_ ]?[0-9])"  # 8steps, and not v2-step-400 of a run
+)
 _NOTHING: Final = frozenset({"", "undefined", "null", "none"})
 
 

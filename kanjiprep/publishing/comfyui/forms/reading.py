@@ -16,6 +16,8 @@ from kanjiprep.publishing.comfyui.kinds import NodeKind
 Form = Literal["api", "ui", "picture"]
 
 _MOST_BYTES: Final = 64 * 2**20
+_TEXTS: Final = ("prompt", "workflow")
+"""Of a picture, the first that is there: what the server was sent, and the graph of the UI."""
 _PICTURES: Final = (b"\xff\xd8\xff", b"RIFF", b"GIF8")
 _REMEDY: Final = "give the JSON file that ComfyUI saves, or a PNG picture that it made"
 
@@ -88,8 +90,8 @@ def _workflow(document: object, table: Mapping[str, NodeKind], where: str) -> Wo
 
 
 def _of_picture(data: bytes, table: Mapping[str, NodeKind], where: str) -> Workflow:
-    texts = picture_text.texts(data)
-    for name in ("prompt", "workflow"):
+    texts = picture_text.texts(data, _TEXTS, where)
+    for name in _TEXTS:
         if name in texts:
             return _workflow(parsed(texts[name], f"{where}, its text {name}"), table, where)
     what = "holds no workflow; pictures lose it when they are edited or sent by messengers"

@@ -23,6 +23,8 @@ CONTROLS: Final = frozenset({"fixed", "increment", "decrement", "randomize"})
 _FARTHEST: Final = 100
 """Steps that a line is followed; more are a circle."""
 _DEEPEST: Final = 20
+_MOST_PARTS: Final = 50_000
+"""Nodes and lines of all uses of subgraphs together; each use is read anew."""
 _ENTRY, _EXIT = "-10", "-20"
 """Ids of the two ends of a subgraph."""
 _REMEDY: Final = "save it again in the UI of ComfyUI"
@@ -97,6 +99,7 @@ class Scope:
     outer: Scope | None = None
     user: UiNode | None = None
     _opened: dict[str, Scope] = field(default_factory=dict)
+    _parts: Counter[str] = field(default_factory=Counter)
 
     def inside(self, node: UiNode) -> Scope | None:
         """The subgraph that a node stands for; None if it is a node of its own.
@@ -110,10 +113,18 @@ class Scope:
             path = f"{self.path}{node.id}:"
             if path.count(":") > _DEEPEST:
                 raise InputError(f"has subgraph {shown(node.type)} within itself", self.where, _REMEDY)
+            self._count(self.definitions[node.type])
             self._opened[node.id] = _scope(
                 self.definitions[node.type], path, self.definitions, self.where, self, node
             )
         return self._opened[node.id]
+
+    def _count(self, graph: Mapping[str, Any]) -> None:
+        """Subgraphs in subgraphs can be used more often than anybody waits for, out of a small file."""
+        self._parts["all"] += 1 + len(_list(graph.get("nodes"))) + len(_list(graph.get("links")))
+        if self._parts["all"] > _MOST_PARTS:
+            what = "uses its subgraphs too often: opened, they have more nodes and lines than can be read"
+            raise InputError(what, self.where, "take a smaller workflow")
 
 
 def top(document: object, where: str) -> Scope:
@@ -236,7 +247,8 @@ def _scope(
         raise InputError(f"has several nodes with the id {shown(path + twice[0])}", where, _REMEDY)
     lines = dict(line for line in map(_line, _list(graph.get("links"))) if line is not None)
     entries = tuple(str(one.get("name")) for one in _tables(graph.get("inputs")))
-    return Scope(path, {one.id: one for one in nodes}, lines, entries, definitions, where, outer, user)
+    parts = outer._parts if outer else Counter[str]()
+    return Scope(path, {one.id: one for one in nodes}, lines, entries, definitions, where, outer, user, _parts=parts)
 
 
 def _node(entry: object, number: int, where: str) -> UiNode:

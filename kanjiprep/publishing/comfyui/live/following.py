@@ -25,7 +25,8 @@ from kanjiprep.publishing.comfyui.live.server_http import ANSWER_S, ask_json
 QUEUE_STAGE: Final = "before us in the queue"
 STEP_STAGE: Final = "step"
 
-_MOST_MESSAGE: Final = 64 << 20
+_MOST_MESSAGE: Final = 4 << 20
+"""Bytes; previews are small. At a larger one the connection is closed, and all is asked from then on."""
 _MOST_WAITING: Final = 1024
 """Messages that wait while a question is asked; with a full queue version 14 of the library never closes."""
 _OPEN_S: Final = 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.publishing import lora_repair
 from kanjiprep.publishing.comfyui.written import folder
@@ -45,26 +46,35 @@ def prepare(tuned: Tuned, there: Path, aside: Path, entry: Entry | None) -> Copy
         entry: What we know of the file that stands there.
 
     Raises:
-        TrainerError: If it is unfit to be used, or cannot be read or written.
-        UsageError: If there is no place to write it.
+        TrainerError: If it is unfit to be used, or cannot be read.
+        UsageError: If it cannot be written.
     """
-    standing = _standing(tuned, there, entry)
-    if standing is not None:
-        return standing
+    found = standing(tuned, there, entry)
+    if found is not None:
+        return found
     with folder.as_usage_error(aside.parent):
         aside.parent.mkdir(parents=True, exist_ok=True)
-    changes = lora_repair.repair(tuned.path, aside, _alpha(tuned))
+    changes = _repaired(tuned, there, aside)
     if changes:
         return Copy(aside, folder.fingerprint(tuned.path), changes, aside.stat().st_size, False)
     aside.unlink()
     return unmended(tuned, there, aside, entry)
 
 
+def _repaired(tuned: Tuned, there: Path, aside: Path) -> tuple[str, ...]:
+    try:
+        return lora_repair.repair(tuned.path, aside, _alpha(tuned))
+    except TrainerError as error:
+        if error.where == str(aside):  # no fault of the LoRA
+            raise UsageError(error.what, str(there), error.remedy) from error
+        raise
+
+
 def unmended(tuned: Tuned, there: Path, aside: Path, entry: Entry | None) -> Copy:
     """``prepare`` for whoever knows that there is nothing to mend."""
     size = tuned.path.stat().st_size
     found = Copy(tuned.path, folder.fingerprint(tuned.path), (), size, can_share(tuned.path, aside))
-    return _standing(tuned, there, entry) or found
+    return standing(tuned, there, entry) or found
 
 
 def can_share(source: Path, target: Path) -> bool:
@@ -73,7 +83,7 @@ def can_share(source: Path, target: Path) -> bool:
     return source.stat().st_dev == place.stat().st_dev
 
 
-def _standing(tuned: Tuned, there: Path, entry: Entry | None) -> Copy | None:
+def standing(tuned: Tuned, there: Path, entry: Entry | None) -> Copy | None:
     """What stands there, if it was made from the very same file and nobody has touched it since."""
     source = folder.fingerprint(tuned.path)
     if entry is None or not source or entry.source != source or folder.fingerprint(there) != entry.print:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
 from kanjiprep.publishing import extras, tuned
@@ -110,7 +111,7 @@ def export(request: Request, progress: Progress) -> Exported:
         sound = None if copy.changes else found.path
         striped = strip.strip(every, made, workflow, out, aside, progress, sound) if every else None
         texts = _texts(made, copy, found, striped)
-        wanted = _wanted(made, copy, texts, striped)
+        wanted = _wanted(made, copy, texts, striped, lambda name, entry: _can_go(found, out / name, entry))
         written = folder.lay_out(out, aside, wanted, request.force)
     return Exported(
         folder=out,
@@ -167,15 +168,36 @@ def _texts(made: Recipe, copy: Copy, found: Tuned, striped: Strip | None) -> dic
     return texts
 
 
-def _wanted(made: Recipe, copy: Copy, texts: Mapping[str, bytes], striped: Strip | None) -> Wanted:
+def _wanted(
+    made: Recipe,
+    copy: Copy,
+    texts: Mapping[str, bytes],
+    striped: Strip | None,
+    can_go: Callable[[str, Entry], bool],
+) -> Wanted:
+    """All files; those of another time are to go, but for a strip as long as there is no new one."""
+
+    def is_stale(name: str, entry: Entry) -> bool:
+        if striped is None and name.startswith((f"{strip.FOLDER}/", f"{strip.LORAS}/")):
+            return False
+        return Path(name).suffix != safetensors_file.SUFFIX or can_go(name, entry)
+
     all_copies = {made.lora: copy, **(striped.copies if striped else {})}
     return Wanted(
         texts=texts,
         files={name: one.file for name, one in all_copies.items() if one.file is not None},
         kept=[name for name, one in all_copies.items() if one.file is None],
         entries={name: Entry("", one.source, one.changes) for name, one in all_copies.items()},
-        is_stale=lambda name: striped is not None and name.startswith((f"{strip.FOLDER}/", f"{strip.LORAS}/")),
+        is_stale=is_stale,
     )
+
+
+def _can_go(found: Tuned, path: Path, entry: Entry) -> bool:
+    """Whether nothing is lost with a LoRA: its bytes, or what it was made from, are elsewhere too."""
+    if not path.is_file() or path.stat().st_nlink > 1:
+        return True
+    every = tuned.every(str(found.run)) if found.run is not None else (found,)
+    return entry.source in [folder.fingerprint(one.path) for one in every]
 
 
 def as_bytes(document: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -45,22 +46,24 @@ class Wanted:
         files: Files by where the same bytes are already; they are shared with it where the disk allows it.
         kept: Names that are right as they stand.
         entries: What is known of the origin of ``files`` and ``kept``, their fingerprints left empty.
-        is_stale: Whether a file of ours that is not wanted any more is to go.
+        is_stale: Whether a file of ours that is not wanted any more is to go, by its name and what is known of it.
     """
 
     texts: Mapping[str, bytes]
     files: Mapping[str, Path] = field(default_factory=dict)
     kept: Collection[str] = ()
     entries: Mapping[str, Entry] = field(default_factory=dict)
-    is_stale: Callable[[str], bool] = lambda name: False  # noqa: ARG005
+    is_stale: Callable[[str, Entry], bool] = lambda name, entry: False  # noqa: ARG005
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Path]:
     """A place inside ``folder`` to write in first; both are made, and the place is removed at the end.
 
+    Nobody else has ``folder`` open in this way meanwhile.
+
     Raises:
-        UsageError: If it is a file, or cannot be written.
+        UsageError: If it is a file, or cannot be written, or another has it open.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError("is no folder", str(folder), "give another --out")
@@ -68,15 +71,41 @@ def opened(folder: Path) -> Iterator[Path]:
     is_new = not folder.exists()
     with as_usage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
-        aside.mkdir()
+    with _alone(folder):
+        try:
+            with as_usage_error(folder):
+                shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
+                aside.mkdir()
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):  # it holds what was wanted
+                    folder.rmdir()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """A lock on ``folder``, which ends with the process at the latest."""
+    with as_usage_error(folder):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield aside
+        with as_usage_error(folder):
+            is_held = _is_held(lock, folder)
+        if not is_held:
+            raise UsageError("another kanjiprep writes there", str(folder), "wait for it, or give another --out")
+        yield
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):  # it holds what was wanted
-                folder.rmdir()
+        os.close(lock)
+
+
+def _is_held(lock: int, folder: Path) -> bool:
+    """Whether we hold ``folder`` from now on, and it is still the one that was opened."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(lock).st_ino == folder.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def entries(folder: Path) -> dict[str, Entry]:
@@ -123,7 +152,7 @@ def lay_out(folder: Path, aside: Path, wanted: Wanted, force: bool) -> tuple[str
         for name in changed:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).replace(folder / name)
-        gone = [name for name in before if wanted.is_stale(name) and not _is_wanted(name, wanted)]
+        gone = [name for name, one in before.items() if not _is_wanted(name, wanted) and wanted.is_stale(name, one)]
         for name in gone:
             if fingerprint(folder / name) == before[name].print:
                 (folder / name).unlink()

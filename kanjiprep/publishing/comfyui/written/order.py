@@ -10,6 +10,8 @@ from kanjiprep.publishing.comfyui.written.model_files import Variant
 T = TypeVar("T")
 
 ASKED: Final = "as asked for"
+MOST_SEED: Final = 2**53 - 1
+"""Above it a browser, whose numbers are doubles, rounds what workflow.json says."""
 VALIDATION: Final = "as in the validation of the run"
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.publishing.comfyui.written import model_files, sampling, wording
 from kanjiprep.publishing.comfyui.written.model_files import ModelFile
-from kanjiprep.publishing.comfyui.written.order import Order, Setting, taken
+from kanjiprep.publishing.comfyui.written.order import MOST_SEED, Order, Setting, taken
 from kanjiprep.publishing.comfyui.written.sampling import SD3_SHIFT, Sampling
 from kanjiprep.publishing.comfyui.written.wording import Asked, Words
 from kanjiprep.publishing.tuned import Tuned
@@ -132,13 +133,17 @@ def _size(tuned: Tuned, order: Order) -> tuple[int, str]:
 
 
 def _seed(tuned: Tuned, order: Order) -> tuple[int, str]:
-    return taken(order.seed, tuned.asked.seed if tuned.asked else None, 42, "as good as any")
+    seed, source = taken(order.seed, tuned.asked.seed if tuned.asked else None, 42, "as good as any")
+    if seed > MOST_SEED:
+        what = f"{shown(seed)} is too large: ComfyUI's window, which is a browser's, would round it"
+        raise UsageError(what, "--seed", f"give one up to {MOST_SEED}")
+    return seed, source
 
 
 def _told(words: Words) -> tuple[Setting, ...]:
     prompts = tuple(Setting(f"prompt {one.name}", one.text, words.source) for one in words.prompts)
     negative = Setting("negative prompt", words.negative or "none", words.negative_source)
-    return (*prompts, negative)
+    return (Setting("style", words.style, words.style_source), *prompts, negative)
 
 
 def _notes(tuned: Tuned, order: Order, sampled: Sampling) -> tuple[str, ...]:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.publishing import sampling_of
 from kanjiprep.publishing.comfyui.written.order import VALIDATION, Order, Setting, taken
 from kanjiprep.publishing.tuned import Tuned
-from kanjiprep.training import configs, run_folder
 from kanjiprep.training.run_spec import Validation
-from kanjiprep.training.running import run_source
 
 SD3_SHIFT: Final = 3.0
 """What ComfyUI samples every SD3 with unless a node says otherwise. Source: ComfyUI comfy/supported_models.py."""
-_SHIFT_KEY: Final = "flow_schedule_shift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +55,13 @@ class Sampling:
 
 
 _MEDIUM_SKIP: Final = Skip((7, 8, 9), 2.5, 0.01, 0.30)
-_OWN: Final[Mapping[tuple[str, str], Sampling]] = {
-    ("sd3", "large"): Sampling(40, 4.5, "dpmpp_2m", "sgm_uniform", SD3_SHIFT),
-    ("sd3", "medium"): Sampling(50, 5.0, "dpmpp_2m", "sgm_uniform", SD3_SHIFT),
-    ("sd1x", "1.5"): Sampling(30, 7.5, "dpmpp_2m", "karras"),
+"""Source: Stability-AI/sd3.5, sd3_infer.py, CONFIGS."""
+_SERIES: Final[Mapping[str, tuple[str, str, float | None]]] = {
+    "sd3": ("dpmpp_2m", "sgm_uniform", SD3_SHIFT),
+    "sd1x": ("dpmpp_2m", "karras", None),
 }
-"""Source: Stability-AI/sd3.5, sd3_infer.py, CONFIGS, of which the skipped layers too. The series sgm_uniform is that
-of ComfyUI's own SD3.5 example; Stability's code has the one that ComfyUI calls normal. For SD 1.5 there is no such
-word of its makers; guidance and sampler are what is usual for it."""
-_USUAL: Final = {"sd3": _OWN["sd3", "large"], "sd1x": _OWN["sd1x", "1.5"]}
-"""For the tiny models of rehearsals."""
+"""Sampler, series and shift. The series sgm_uniform is that of ComfyUI's own SD3.5 example; Stability's code has the
+one that ComfyUI calls normal. For SD 1.5 there is no word of its makers; the sampler is what is usual for it."""
 _OWN_SOURCE: Final = {
     "sd3": "Stability AI's own for this model",
     "sd1x": "usual for this model",
@@ -88,7 +83,8 @@ def sampling(tuned: Tuned, order: Order) -> tuple[Sampling, tuple[Setting, ...]]
         UsageError: If layers are to be skipped of a model for which nobody recommends it.
         TrainerError: If the run cannot be read.
     """
-    own = _OWN.get((tuned.family, tuned.flavour), _USUAL[tuned.family])
+    usual = sampling_of.usual(tuned.family, tuned.flavour)
+    own = Sampling(usual.steps, usual.guidance, *_SERIES[tuned.family])
     why = _OWN_SOURCE[tuned.family]
     asked = tuned.asked if order.like_validation else None
     steps, steps_source = taken(order.steps, asked.inference_steps if asked else None, own.steps, why)
@@ -118,13 +114,9 @@ def _series(family: str, own: Sampling, asked: Validation | None) -> tuple[str, 
 
 
 def _shift(tuned: Tuned, own: Sampling, asked: Validation | None) -> tuple[float | None, str]:
-    """The trainer validates with the shift that it trains with, whatever the base model's own is."""
     if own.shift is None or asked is None or tuned.run is None:
         return own.shift, "the base model's own"
-    told = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG).get(_SHIFT_KEY)
-    if isinstance(told, int | float) and not isinstance(told, bool):
-        return float(told), VALIDATION
-    return run_source.spec(tuned.run).training.flow_shift, VALIDATION
+    return sampling_of.validation_shift(tuned.run), VALIDATION
 
 
 def _skip(tuned: Tuned, order: Order, asked: Validation | None) -> tuple[Skip | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -73,7 +73,7 @@ def strip(
 
     Raises:
         TrainerError: If no checkpoint is fit for it.
-        UsageError: If the LoRAs cannot share their bytes with the run, and there is no room for copies.
+        UsageError: If a copy cannot be written, or there is no room for all that have to be.
     """
     loras, left_out = _copies(every, out, aside, progress, sound)
     _refuse_cramped(loras, aside)
@@ -94,13 +94,18 @@ def strip(
 
 
 def _refuse_cramped(loras: Mapping[str, Copy], aside: Path) -> None:
+    """Refuse plain copies that will not fit; mended ones stand in ``aside`` by now."""
     needed = sum(
         one.bytes for one in loras.values() if not one.is_shared and one.file and aside not in one.file.parents
     )
+    _refuse_full(needed, aside, "give --out on the disk of the run, where they take no space")
+
+
+def _refuse_full(needed: int, aside: Path, remedy: str) -> None:
     free = shutil.disk_usage(aside).free
     if needed > free:
         what = f"has {free / 1e9:,.1f} GB free, and copies of the LoRAs take {needed / 1e9:,.1f}"
-        raise UsageError(what, str(aside.parent), "give --out on the disk of the run, where they take no space")
+        raise UsageError(what, str(aside.parent), remedy)
 
 
 def _said(first: Recipe, one: Tuned, asked: Asked) -> Recipe:
@@ -118,17 +123,37 @@ def _copies(
     before = folder.entries(out)
     shape = copies.shape(sound) if sound else None
     fit: set[Shape] = {shape} if shape else set()
+    mended: set[Shape | None] = set()
     found: dict[str, Copy] = {}
     left_out: list[str] = []
     for number, one in enumerate(every, 1):
         try:
-            found[_file(one)] = _copy(one, out, aside, before.get(_file(one)), fit)
+            copy = _copy(one, out, aside, before.get(_file(one)), fit)
         except TrainerError as error:
             if number == len(every) and not found:
                 raise
             left_out.append(f"the checkpoint of step {one.step} is left out: {error.what}")
+        else:
+            found[_file(one)] = copy
+            if copy.changes and (shape := _shape(one)) not in mended:  # so are the others of this shape
+                mended.add(shape)
+                others = [other for other in every[number:] if _shape(other) == shape]
+                _refuse_full(_to_come(others, out, before), aside, "free some space, or give another --out")
         progress("checkpoints", number, len(every))
     return found, tuple(left_out)
+
+
+def _shape(one: Tuned) -> Shape | None:
+    try:
+        return copies.shape(one.path)
+    except TrainerError:  # it is left out when its turn comes
+        return ()
+
+
+def _to_come(every: Iterable[Tuned], out: Path, before: Mapping[str, Entry]) -> int:
+    """Bytes of those that do not stand where they belong."""
+    missing = (one for one in every if copies.standing(one, out / _file(one), before.get(_file(one))) is None)
+    return sum(one.path.stat().st_size for one in missing)
 
 
 def _copy(one: Tuned, out: Path, aside: Path, entry: Entry | None, fit: set[Shape]) -> Copy:

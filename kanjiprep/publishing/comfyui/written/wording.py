@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.publishing.comfyui.written.order import ASKED
+from kanjiprep.publishing.painting import texts
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import configs, prompts, run_folder
 from kanjiprep.training.prompts import Style
@@ -17,9 +17,9 @@ from kanjiprep.training.running import run_source
 
 _FALLBACK: Final = "mountains"
 _NEGATIVE_KEY: Final = "validation_negative_prompt"
-_NOT_IN_NAME: Final = re.compile(r"[^a-z0-9]+")
-_LONGEST_NAME: Final = 40
 _LONGEST_TEXT: Final = 10_000
+_OF_RUN: Final = "the run's own"
+_FIRST: Final = {"first": "in the style, the subject first", "within": "in the style"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,16 @@ class Words:
         negative: What they are to avoid.
         source: Where the prompts are from.
         negative_source: Where the negative prompt is from.
+        style: Name of the style.
+        style_source: Where it is from.
     """
 
     prompts: tuple[Asked, ...]
     negative: str
     source: str
     negative_source: str
+    style: str
+    style_source: str
 
 
 def words(
@@ -62,7 +66,7 @@ def words(
     Args:
         tuned: What was trained.
         subjects: What they are to show, or short names of the run's prompts; none for the run's first prompt.
-        style: Put around them, the subject first; None for no style.
+        style: Put around them, the subject first; None for that of the run, if there is one.
         negative: What they are to avoid; None for what the style says, else the run.
         like_validation: Put the run's own style around them, as in validation.
 
@@ -76,19 +80,36 @@ def words(
         _refuse_unwritable(text)
     if not all(text.strip() for text in subjects):
         raise UsageError("is empty", "--prompt", "say what the picture is to show")
-    named = None if style is None else prompts.style(style, Path())
     known = _known(tuned)
+    named, called = _style(tuned, subjects, style, known, like_validation)
     if like_validation:
         asked, source = _validated(tuned, subjects, known), "the run's own style, as in its validation"
     elif named is not None:
-        asked, source = (
-            _styled(tuned, subjects, known, named),
-            f"the style {Path(style or '').stem}, the subject first",
-        )
+        asked, source = _styled(tuned, subjects, known, named), _FIRST[named.subject]
     else:
         asked, source = _plain(tuned, subjects, known)
     avoided, avoided_source = _negative(tuned, named, negative, like_validation)
-    return Words(asked, avoided, source, avoided_source)
+    return Words(asked, avoided, source, avoided_source, *called)
+
+
+def _style(
+    tuned: Tuned, subjects: tuple[str, ...], style: str | None, known: Mapping[str, str], like_validation: bool
+) -> tuple[Style | None, tuple[str, str]]:
+    """What is put around every subject, with its name and where it is from; None for texts that have it already."""
+    if style is not None:
+        return prompts.style(style, Path()), (Path(style).stem, ASKED)
+    if tuned.run is None or tuned.asked is None:
+        return None, ("none", "give --style for one")
+    called = (Path(tuned.asked.style).stem, _OF_RUN)
+    if like_validation:
+        return None, called
+    try:
+        return prompts.style(tuned.asked.style, tuned.run), called
+    except UsageError as error:
+        if all(subject in known for subject in subjects):
+            return None, called
+        what = "the style of the run is not here, so a new prompt cannot be put into it"
+        raise UsageError(what, "--prompt", "give another one with --style, such as --style plain") from error
 
 
 def _known(tuned: Tuned) -> Mapping[str, str]:
@@ -155,13 +176,10 @@ def _asked(bare: Mapping[str, str], texts: Mapping[str, str]) -> tuple[Asked, ..
 
 
 def short_names(subjects: Iterable[str]) -> tuple[str, ...]:
-    """A name for each subject, unlike the others, of small letters, digits and single underlines."""
+    """A name for each subject, unlike the others, as ``generate`` gives it to its pictures."""
     found: list[str] = []
-    for number, subject in enumerate(subjects, 1):
-        ascii_only = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
-        name = _NOT_IN_NAME.sub("_", ascii_only)[:_LONGEST_NAME].strip("_") or f"prompt_{number}"
-        taken = (f"{name}_{count}" if count > 1 else name for count in range(1, len(found) + 2))
-        found.append(next(one for one in taken if one not in found))
+    for subject in subjects:
+        found.append(texts.short_name(subject, found))
     return tuple(found)
 
 
@@ -169,7 +187,7 @@ def _negative(tuned: Tuned, style: Style | None, given: str | None, like_validat
     if given is not None:
         return given.strip(), "as asked for"
     if style is not None:
-        return style.negative, "the style's"
+        return style.negative, "of the style"
     if tuned.run is None or tuned.asked is None:
         return "", "give --negative or --style for one"
     told = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG).get(_NEGATIVE_KEY)
