@@ -35,9 +35,9 @@ class Pipeline:
         return {"transformer": [self.name]}
 
 
-def written(path: Path, **words: object) -> Path:
+def written(path: Path, alpha: int | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = lora_files.said(**words) if words else None
+    metadata = lora_files.said(r=4, lora_alpha=alpha) if alpha is not None else None
     return lora_files.write(path, lora_files.named(lora_files.weights(), "diffusers-peft"), metadata)
 
 
@@ -48,12 +48,12 @@ def put(tuned: Tuned) -> Pipeline:
 
 
 def test_a_file_that_needs_no_mending_is_loaded_itself(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.safetensors", r=4, lora_alpha=4)
+    path = written(tmp_path / "a.safetensors", alpha=4)
     assert put(tuneds.find(str(path))).file == path
 
 
 def test_of_a_file_without_the_suffix_a_copy_is_loaded(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.bin", r=4, lora_alpha=4)
+    path = written(tmp_path / "a.bin", alpha=4)
     pipeline = put(tuneds.find(str(path)))
     assert pipeline.file.suffix == ".safetensors"
     assert not pipeline.file.parent.exists()

@@ -194,9 +194,7 @@ def _tell_detached(run: Path, pulse: Pulse, as_json: bool) -> None:
 
 def _say_how_to_attach(run: Path) -> None:
     talk.say(f"It goes on: {run}")
-    talk.say(
-        f"Watch it with kanjiprep monitor {watching.short(run)}, end it with kanjiprep stop {watching.short(run)}"
-    )
+    talk.say(f"Watch it with kanjiprep monitor {talk.short(run)}, end it with kanjiprep stop {talk.short(run)}")
 
 
 def _after_interrupt(run: Path, as_json: bool) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ def monitor(run: str, once: bool, as_json: bool) -> int:
         return watch(folder, as_json)
     except KeyboardInterrupt as error:
         raise Interrupted(
-            "no longer watched; the run goes on", remedy=f"kanjiprep stop {short(folder)} ends it"
+            "no longer watched; the run goes on", remedy=f"kanjiprep stop {talk.short(folder)} ends it"
         ) from error
 
 
@@ -90,7 +89,7 @@ def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
         with talk.progress(quiet=as_json) as progress:
             exit_ = starting.stop(run, progress, with_checkpoint=with_checkpoint)
     except KeyboardInterrupt as error:
-        remedy = f"look at it with kanjiprep monitor {short(run)}"
+        remedy = f"look at it with kanjiprep monitor {talk.short(run)}"
         raise Interrupted("no longer waited for; the stop may go on", remedy=remedy) from error
     if as_json:
         talk.print_json({"run": run, "was_running": exit_ is not None, "exit": exit_})
@@ -99,12 +98,7 @@ def stop_run(run: Path, *, with_checkpoint: bool, as_json: bool) -> None:
     else:
         talk.say(f"{exit_.status} at step {exit_.step:,}: {exit_.reason}" if exit_.reason else exit_.status)
         if exit_.status != "completed":
-            talk.say(f"Next: kanjiprep launch-simpletuner {short(run)} --resume")
-
-
-def short(run: Path) -> str:
-    """``run`` as a user would type it here."""
-    return shlex.quote(str(run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run))
+            talk.say(f"Next: kanjiprep launch-simpletuner {talk.short(run)} --resume")
 
 
 def watch(run: Path, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:

@@ -208,11 +208,16 @@ def _usual(asked: Asked, tuned: Tuned, family: str, flavour: str) -> _Settings:
         usual, seed = sampling_of.usual(family, flavour), sampling_of.seed(tuned)
         size_px = usual.size_px if tuned.asked is None else tuned.asked.size_px
         return _Settings(size_px, usual.steps, usual.guidance, seed)
+    run, told = _validated(tuned)
+    shift = sampling_of.validation_shift(run) if family == "sd3" else None
+    return _Settings(told.size_px, told.inference_steps, told.guidance, told.seed, shift, T5_CUT)
+
+
+def _validated(tuned: Tuned) -> tuple[Path, Validation]:
+    """The run of ``tuned``, and how it paints its validation pictures."""
     if tuned.run is None or tuned.asked is None:
         raise UsageError("is of no run whose validation could be followed", tuned.name, "leave it out")
-    told = tuned.asked
-    shift = sampling_of.validation_shift(tuned.run) if family == "sd3" else None
-    return _Settings(told.size_px, told.inference_steps, told.guidance, told.seed, shift, T5_CUT)
+    return tuned.run, tuned.asked
 
 
 def _words(asked: Asked, tuned: Tuned) -> _Words:
@@ -232,16 +237,15 @@ def _like_validation(asked: Asked, tuned: Tuned) -> _Words:
     """The run's own prompts as the trainer had them, or the user's as it would have had them."""
     if asked.style:
         raise UsageError("--like-validation takes the style of the run", "--style", "give one of the two")
-    if tuned.run is None or tuned.asked is None:
-        raise UsageError("is of no run whose validation could be followed", tuned.name, "leave it out")
-    config = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG)
-    negative, style = config.get(_NEGATIVE), _named(tuned.asked.style)
-    given = None if _has_own(asked) else run_source.prompts(tuned.run)
+    run, told = _validated(tuned)
+    config = run_source.table(run / run_folder.CONFIG / configs.CONFIG)
+    negative, style = config.get(_NEGATIVE), _named(told.style)
+    given = None if _has_own(asked) else run_source.prompts(run)
     if given:
-        known = prompts.load(tuned.asked, tuned.run)[0].style
-        texts = {name: _found(tuned.asked.prompts.get(name, text), text, known) for name, text in given.items()}
+        known = prompts.load(told, run)[0].style
+        texts = {name: _found(told.prompts.get(name, text), text, known) for name, text in given.items()}
         return _Words(texts, style, negative if isinstance(negative, str) else "")
-    own = _run_prompts(tuned.run, tuned.asked)
+    own = _run_prompts(run, told)
     plain = _own(asked) or dict(own.plain)
     texts = {name: _found(text, own.style.around(text), own.style) for name, text in plain.items()}
     return _Words(texts, style, negative if isinstance(negative, str) else own.negative)
