@@ -19,7 +19,7 @@ from kanjiprep.publishing.text_encoders import Encoder
 from kanjiprep.resources import shipped
 from kanjiprep.training.prompts import Style
 
-LIMITS: Final[Mapping[Encoder, int]] = {
+_LIMITS: Final[Mapping[Encoder, int]] = {
     "CLIP-L": tokens.CLIP_LIMIT,
     "CLIP-G": tokens.CLIP_LIMIT,
     "T5": tokens.T5_LIMIT,
@@ -89,7 +89,7 @@ def counter(base: str, environ: Mapping[str, str], family: str = "") -> Counter:
 
     def counted(text: str) -> tuple[Count, ...]:
         return tuple(
-            Count(encoder, tell(text), LIMITS[encoder], is_exact, source)
+            Count(encoder, tell(text), _LIMITS[encoder], is_exact, source)
             for encoder, (tell, is_exact, source) in ways.items()
         )
 

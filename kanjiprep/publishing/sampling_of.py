@@ -11,7 +11,7 @@ from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import configs, run_folder
 from kanjiprep.training.running import run_source
 
-SEED: Final = 42
+_SEED: Final = 42
 """Where no run has one: that of a spec that does not say."""
 _SHIFT_KEY: Final = "flow_schedule_shift"
 
@@ -54,7 +54,7 @@ def usual(family: str, flavour: str) -> Usual:
 
 def seed(tuned: Tuned) -> int:
     """The seed that the run of ``tuned`` validates with, else the usual one."""
-    return SEED if tuned.asked is None else tuned.asked.seed
+    return _SEED if tuned.asked is None else tuned.asked.seed
 
 
 def validation_shift(run: Path) -> float:

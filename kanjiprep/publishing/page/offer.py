@@ -19,8 +19,8 @@ from kanjiprep.training.prompts import Style
 from kanjiprep.training.run_spec import Validation
 
 BASE: Final = "base"
-FILE: Final = "file"
-EXAMPLES: Final = "creatures"
+_FILE: Final = "file"
+_EXAMPLES: Final = "creatures"
 """The library whose prompts are offered."""
 _STYLE: Final = "ink"
 """Where there is no run that has one."""
@@ -116,11 +116,11 @@ def offer(wanted: str, base: str | None = None) -> Offer:
         name=one.name,
         family=one.family,
         base=known,
-        choices=(*found_choices(found), Choice(BASE, "base model alone", "base model alone", None)),
+        choices=(*_found_choices(found), Choice(BASE, "base model alone", "base model alone", None)),
         first=first,
         styles=styles,
         asked=asked,
-        examples=tuple(dict.fromkeys(prompts.library(EXAMPLES, Path()).values())),
+        examples=tuple(dict.fromkeys(prompts.library(_EXAMPLES, Path()).values())),
         run=one.run,
     )
 
@@ -149,10 +149,10 @@ def _found(wanted: str) -> tuple[tuple[Tuned, ...], str]:
 
 
 def _key(one: Tuned) -> str:
-    return FILE if one.step is None else str(one.step)
+    return _FILE if one.step is None else str(one.step)
 
 
-def found_choices(found: tuple[Tuned, ...]) -> tuple[Choice, ...]:
+def _found_choices(found: tuple[Tuned, ...]) -> tuple[Choice, ...]:
     """The choices for checkpoints of one run, or for one file."""
     run = found[0].run
     scores = None if run is None else score_table.read(run)
@@ -162,7 +162,7 @@ def found_choices(found: tuple[Tuned, ...]) -> tuple[Choice, ...]:
 
 def _choice(one: Tuned, score: Score | None, scores: Scores | None) -> Choice:
     if one.step is None:
-        return Choice(FILE, one.name, one.name, one, one.warnings)
+        return Choice(_FILE, one.name, one.name, one, one.warnings)
     short = f"step {one.step:,}"
     flags = score.more.get("flags", "") if score else ""
     told = (

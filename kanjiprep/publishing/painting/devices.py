@@ -12,8 +12,8 @@ Device = Literal["cpu", "cuda", "mps"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Offload = Literal["none", "model", "sequential"]
 
-BYTES_EACH: Final[Mapping[Dtype, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
-ROOM_BYTES: Final = 3 * 2**30
+_BYTES_EACH: Final[Mapping[Dtype, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
+_ROOM_BYTES: Final = 3 * 2**30
 """What painting needs beside the weights. Source: an estimate: the driver's own share (0.5 GiB), two pictures of 1024
 px in the transformer at once, and their decoding."""
 _GIB: Final = 2**30
@@ -74,11 +74,11 @@ class Need:
 
     def in_all(self, dtype: Dtype) -> int:
         """Bytes of everything."""
-        return sum(self.parts.values()) * BYTES_EACH[dtype] + self.adapter_bytes
+        return sum(self.parts.values()) * _BYTES_EACH[dtype] + self.adapter_bytes
 
     def largest(self, dtype: Dtype) -> int:
         """Bytes of the largest part, with its adapter."""
-        return max(self.parts.values(), default=0) * BYTES_EACH[dtype] + self.adapter_bytes
+        return max(self.parts.values(), default=0) * _BYTES_EACH[dtype] + self.adapter_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _device(ways: Ways, machine: Machine) -> Device:
 
 def _on_cuda(ways: Ways, machine: Machine, need: Need) -> Placement:
     dtype: Dtype = ways.dtype or ("bfloat16" if machine.has_bfloat16 else "float16")
-    whole, largest = need.in_all(dtype) + ROOM_BYTES, need.largest(dtype) + ROOM_BYTES
+    whole, largest = need.in_all(dtype) + _ROOM_BYTES, need.largest(dtype) + _ROOM_BYTES
     free = machine.cuda_free_bytes
     offload: Offload = "none" if free >= whole else "model" if free >= largest else "sequential"
     had = f"{gib(free)} of {machine.cuda} are free"

@@ -57,11 +57,11 @@ def clear(what: str, where: str, remedy: str) -> Iterator[None]:
     except Exception as error:  # whatever the libraries throw: they have no common base
         reason = f"{error}" or type(error).__name__
         if isinstance(error, MemoryError) or any(word in reason.lower() for word in _OUT_OF_MEMORY):
-            raise out_of_memory(where) from error
+            raise _out_of_memory(where) from error
         raise TrainerError(f"{what}: {_short(reason)}", where, remedy) from error
 
 
-def out_of_memory(where: str) -> TrainerError:
+def _out_of_memory(where: str) -> TrainerError:
     """What is said where memory does not suffice."""
     remedy = "give --offload model or sequential, --dtype bfloat16, or a smaller --size-px"
     return TrainerError("there is not enough memory for it", where, remedy)

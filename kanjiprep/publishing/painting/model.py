@@ -24,12 +24,12 @@ __all__ = ["Ways", "opened"]
 Say = Callable[[str], None]
 
 
-def print_nothing(line: str) -> None:
+def _print_nothing(line: str) -> None:
     """Hear and say nothing."""
 
 
 @contextmanager
-def opened(tuned: Tuned | None, base: str, ways: Ways, say: Say = print_nothing) -> Iterator[Painter]:
+def opened(tuned: Tuned | None, base: str, ways: Ways, say: Say = _print_nothing) -> Iterator[Painter]:
     """The model ``base`` with ``tuned`` in it, loaded until the block ends.
 
     Args:

@@ -21,8 +21,8 @@ from kanjiprep.training.running import files
 if TYPE_CHECKING:
     from PIL import Image
 
-CHUNK: Final = "kanjiprep"
-PARAMETERS: Final = "parameters"
+_CHUNK: Final = "kanjiprep"
+_PARAMETERS: Final = "parameters"
 KIND: Final = "picture"
 _END_BYTES: Final = 2**16
 _SAMPLERS: Final = {
@@ -99,8 +99,8 @@ def encoded(picture: Image.Image, wish: Wish, origin: Origin, made_with: Mapping
     tool = {"kind": KIND, "tool": f"kanjiprep {kanjiprep.__version__}"}
     table = {**tool, **identity(wish, origin), "made_with": dict(made_with)}
     text = parameters(wish, origin).encode("utf-8", "backslashreplace").decode()
-    (words.add_text if text.isascii() else words.add_itxt)(PARAMETERS, text)
-    words.add_text(CHUNK, json.dumps(table))
+    (words.add_text if text.isascii() else words.add_itxt)(_PARAMETERS, text)
+    words.add_text(_CHUNK, json.dumps(table))
     data = io.BytesIO()
     picture.save(data, "PNG", pnginfo=words)
     return data.getvalue()
@@ -153,8 +153,8 @@ def _text(data: bytes) -> str | None:
     while place + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, place)
         body = data[place + 8 : place + 8 + min(size, _LARGEST_TEXT)]
-        if kind == b"tEXt" and body.startswith(f"{CHUNK}\0".encode()):
-            found = body[len(CHUNK) + 1 :].decode("latin-1")
+        if kind == b"tEXt" and body.startswith(f"{_CHUNK}\0".encode()):
+            found = body[len(_CHUNK) + 1 :].decode("latin-1")
         if kind == b"IEND":
             return found
         place += 12 + size

@@ -21,7 +21,7 @@ from kanjiprep.publishing.painting.wish import refuse_size
 from kanjiprep.publishing.tuned import Tuned
 
 FOLDER: Final = "pictures"
-BASE: Final = "base"
+_BASE: Final = "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _tuned(request: Request) -> tuple[Tuned, ...]:
 
 def _columns(tuned: Sequence[Tuned], with_base: bool) -> Iterator[Column]:
     if with_base:
-        yield Column(None, BASE, "base model")
+        yield Column(None, _BASE, "base model")
     for one in tuned:
         is_of_run = one.step is not None
         yield Column(

@@ -20,7 +20,7 @@ from kanjiprep.training.prompts import Prompts, Style
 from kanjiprep.training.run_spec import Validation
 from kanjiprep.training.running import run_source
 
-PLAIN: Final = "plain"
+_PLAIN: Final = "plain"
 MOST_SEED: Final = 2**32 - 1
 MOST_PICTURES: Final = 10_000
 _LONGEST_NAME: Final = 40
@@ -223,7 +223,7 @@ def _validated(tuned: Tuned) -> tuple[Path, Validation]:
 def _words(asked: Asked, tuned: Tuned) -> _Words:
     is_told = bool(asked.style) and _has_own(asked)  # then the run need not be asked, and its style may be gone
     own = _run_prompts(tuned.run, tuned.asked) if tuned.run and tuned.asked and not is_told else None
-    name = asked.style or (tuned.asked.style if tuned.asked else PLAIN)
+    name = asked.style or (tuned.asked.style if tuned.asked else _PLAIN)
     style = own.style if own is not None and not asked.style else prompts.style(name, Path())
     plain = _own(asked) or (dict(own.plain) if own is not None else {})
     if not plain:

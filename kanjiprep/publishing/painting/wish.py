@@ -18,7 +18,7 @@ Stepped = Callable[[int, int], None]
 """Told after every step of the sampler: how many are done, of how many."""
 
 
-MULTIPLES: Final = {"sd3": 16, "sd1x": 8}
+_MULTIPLES: Final = {"sd3": 16, "sd1x": 8}
 """Of which a picture's side is one, by family."""
 
 
@@ -84,7 +84,7 @@ def refuse_size(size_px: int, family: str) -> None:
     Raises:
         UsageError: If it is no multiple of what the family needs.
     """
-    multiple = MULTIPLES[family]
+    multiple = _MULTIPLES[family]
     if size_px < multiple or size_px % multiple:
         near = max(multiple, round(size_px / multiple) * multiple)
         raise UsageError(f"{size_px} is no multiple of {multiple}", "--size-px", f"give {near}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.publishing import lora_repair
+from kanjiprep.publishing import tuned as tuneds
 from kanjiprep.publishing.comfyui.written import folder
 from kanjiprep.publishing.comfyui.written.folder import Entry
 from kanjiprep.publishing.tuned import Tuned
-from kanjiprep.training.running import run_source
 
 Shape = tuple[object, ...]
 """All that a file's header says."""
@@ -63,7 +63,7 @@ def prepare(tuned: Tuned, there: Path, aside: Path, entry: Entry | None) -> Copy
 
 def _repaired(tuned: Tuned, there: Path, aside: Path) -> tuple[str, ...]:
     try:
-        return lora_repair.repair(tuned.path, aside, _alpha(tuned))
+        return lora_repair.repair(tuned.path, aside, tuneds.alpha_of(tuned))
     except TrainerError as error:
         if error.where == str(aside):  # no fault of the LoRA
             raise UsageError(error.what, str(there), error.remedy) from error
@@ -102,11 +102,3 @@ def shape(path: Path) -> Shape | None:
         return None
     tensors = sorted((one.name, one.dtype, one.shape) for one in header.tensors.values())
     return (*tensors, *sorted(header.metadata.items()))
-
-
-def _alpha(tuned: Tuned) -> float | None:
-    """What it was trained with, for a file that does not say."""
-    if tuned.run is None:
-        return None
-    lora = run_source.spec(tuned.run).lora
-    return float(lora.rank) if lora.alpha is None else lora.alpha
