@@ -83,17 +83,17 @@ def test_runs_without_pictures_make_a_grid_that_says_so(runs: list[JudgedRun]) -
     assert grid.grid(runs, load, PLAIN).height == layout.height_px
 
 
-@pytest.mark.parametrize(("runs", "prompts"), [(2, 3), (8, 8), (100, 60), (1, 60), (47, 1)])
+@pytest.mark.parametrize(("runs", "prompts"), [(2, 3), (8, 8), (50, 49), (1, 60), (47, 1)])
 def test_no_side_of_a_grid_is_too_long(runs: int, prompts: int) -> None:
-    words = {f"p{number:02}": "the sea of all " * 90 for number in range(prompts)}
+    words = {f"p{number:02}": "the sea of all " * 30 for number in range(prompts)}
     pictures = [scored(step, name, is_base=not step) for name in words for step in (0, 100)]
-    layout = grid.layout([judged(pictures, chosen=100, prompts=words, name="run " * 90)] * runs, PLAIN)
+    layout = grid.layout([judged(pictures, chosen=100, prompts=words, name="run " * 30)] * runs, PLAIN)
     assert layout.width_px <= LIMIT_PX
     assert layout.height_px <= LIMIT_PX
     assert len(layout.cells) == min(prompts, contents.MOST_ROWS) * (min(runs, grid.MOST_RUNS) + 1)
     said = [one.text for one in layout.words]
     left_out = {
-        (100, 60): "Shown are 48 of 100 runs and 48 of 60 rows of pictures.",
+        (50, 49): "Shown are 48 of 50 runs and 48 of 49 rows of pictures.",
         (1, 60): "Shown are 48 of 60 rows of pictures.",
     }.get((runs, prompts))
     assert (left_out in said) if left_out else not any(text.startswith("Shown") for text in said)
