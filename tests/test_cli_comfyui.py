@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image, PngImagePlugin
 
 from kanjiprep.cli.comfyui import comfyui
 from kanjiprep.errors import InputError, KanjiprepError, UsageError
@@ -141,7 +142,10 @@ def test_a_subject_beyond_the_window_is_warned_of(run: Path) -> None:
         (("--check", "x.json", "--run"), "--run: needs a server"),
         (("--check", "x.json", "--out", "y"), "--out: is for the pictures of --run"),
         (("mine", "--guidance", "nan"), "--guidance: is no number"),
-        (("mine", "--strength", "nan"), "--strength: is no number"),
+        (("mine", "--strength", "nan"), "--strength: is no number; give one such as 0.8"),
+        (("mine", "--out", ""), "--out: is empty; give a folder, or . for the current one"),
+        (("mine", "--out", "x" * 300), "xxx: cannot be written: file name too long"),
+        (("x" * 300,), "xxx: is no run and no file: file name too long; give a run or a LoRA file"),
         (("mine", "--seed", 2**53), "--seed: 9007199254740992 is too large: ComfyUI's window, which is a browser's"),
         (("nothing",), "nothing"),
     ],
@@ -254,3 +258,57 @@ def test_the_command_is_of_the_house() -> None:
     told = call("--help")
     assert told.exit_code == 0
     assert "Examples:" in told.output
+
+
+def test_what_its_own_check_warns_about_is_said_after_writing(run: Path) -> None:
+    order = ("mine", "--strength", 0, "--size-px", 4096)
+    told = call(*order)
+    assert told.exit_code == 0
+    assert "has no effect; set strength_model to 1\n" in told.stderr
+    assert re.search(r"^warning node \d+ \(EmptySD3LatentImage\): has 4096 x 4096 px", told.stderr, re.MULTILINE)
+    assert {one["rule"] for one in json.loads(call(*order, "--json").stdout)["findings"]} == {"lora-zero", "size"}
+    assert "warning node" not in call("mine", "--force").stderr
+
+
+def test_json_of_something_else_in_a_folder_is_left_out(run: Path) -> None:
+    call("mine")
+    (run / "comfyui/grid.json").write_text('{"kind": "grid"}')
+    told = call("--check", run / "comfyui")
+    assert told.exception is None
+    assert "warning: runs/mine/comfyui/grid.json: no workflow, left out" in told.stderr
+    assert "2 of 2 workflows have nothing to find fault with" in told.stderr
+    document = json.loads(call("--check", run / "comfyui", "--json").stdout)
+    assert document["left_out"] == [str(run / "comfyui/grid.json")]
+    assert "has no class_type" in str(fails("--check", run / "comfyui/grid.json"))
+
+
+def test_a_folder_of_nothing_but_other_json_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "grid.json").write_text("[]")
+    assert "holds no workflow, and 1 .json file of something else" in str(fails("--check", tmp_path))
+
+
+def test_pictures_that_were_there_already_are_counted(run: Path, live: Server) -> None:
+    call("mine", "--strip", "--prompt", "dragon")
+    order = ("--check", run / "comfyui/strip", "--server", URL, "--run")
+    assert "there already" not in call(*order).stderr
+    pictures = run / "comfyui/strip/pictures"
+    pictures.mkdir()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("prompt", (run / "comfyui/strip/step-4_dragon.json").read_text("utf-8"))
+    Image.new("L", (8, 8)).save(pictures / "step-4_dragon.png", pnginfo=text)
+    assert "note: 1 of 2 pictures were there already, of the same workflows" in call(*order).stderr
+
+
+def test_a_broken_file_in_a_folder_is_an_error_and_the_others_are_checked(run: Path, live: Server) -> None:
+    call("mine")
+    (run / "comfyui/a.json").write_text("{\n,")
+    (run / "comfyui/b.json").write_bytes(b"\xff")
+    told = call("--check", run / "comfyui", "--server", URL, "--run")
+    assert "runs/mine/comfyui/a.json: error: is no JSON: expecting property name" in told.stdout
+    assert ", in line 2; give the JSON file that ComfyUI saves" in told.stdout
+    assert "runs/mine/comfyui/b.json: error: is no text in UTF-8; give the JSON file" in told.stdout
+    assert "2 of 4 workflows have nothing to find fault with" in told.stderr
+    assert "2 errors in 4 workflows; mend them as said, nothing was queued" in str(told.exception)
+    assert live.queued == []
+    (run / "comfyui/b.json").unlink()
+    assert "a.json:2: is no JSON" in str(fails("--check", run / "comfyui/a.json"))

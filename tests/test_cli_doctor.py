@@ -8,6 +8,7 @@ import pytest
 
 from kanjiprep.cli import doctor
 from kanjiprep.evaluation.weights import lora
+from kanjiprep.training import presets
 from kanjiprep.training.running.attempts import WEIGHTS
 from tests.conftest import Run
 from tests.lora_files import SD3, named, said, weights, write
@@ -96,6 +97,41 @@ def test_a_file_with_nan_is_shown(run: Run) -> None:
     assert "numbers     1 of 12 matrices with NaN or infinity" in out
 
 
+def test_a_run_whose_alpha_is_not_its_rank_is_to_be_mended(run: Run, tmp_path: Path) -> None:
+    folder = trained(tmp_path, preset=presets.load("tiny-cpu", ("lora.rank=4", "lora.alpha=2")))
+    for file in folder.glob(f"output/*/{WEIGHTS}"):
+        make(str(file))
+    for wanted in (folder, folder / "output/checkpoint-8", folder / "output/checkpoint-8" / WEIGHTS):
+        code, out, err = run("lora", wanted)
+        assert code == 0
+        assert "verdict     to be mended" in out
+        assert "alpha       2, of the run's run.toml; to be applied times 0.5" in out
+        assert "ComfyUI     patches 6 of 6 modules; the file does not say alpha 2, so it applies it 2 times" in out
+        assert "alpha = rank is assumed" not in out
+        assert "--fix" in err
+    code, _, err = run("lora", folder / "output/checkpoint-8", "--fix")
+    assert code == 0
+    assert "by 0.5" in err
+    assert Path("mine-8-fixed.safetensors").is_file()
+
+
+def test_a_lora_of_another_model_gets_no_advice_to_mend_it(run: Run) -> None:
+    write(Path("a.safetensors"), named(weights(["single_transformer_blocks.0.attn.to_q"]), "diffusers-peft"))
+    code, out, err = run("lora", "a.safetensors")
+    assert code == 6
+    assert "it is no LoRA for SD3 or SD1.5: its modules are of another model, such as 'single_tr" in err
+    assert "kind        LoRA of a model that is not known here" in out
+    for word in ("--fix", "patches", "diffusers "):
+        assert word not in out + err
+    assert run("lora", "a.safetensors", "--fix")[0] == 6
+
+
+def test_names_out_of_a_file_stay_on_their_line(run: Run) -> None:
+    write(Path("a.safetensors"), named(weights(["transformer_blocks.0.attn.to\nq"]), "diffusers-peft"))
+    _, out, _ = run("lora", "a.safetensors")
+    assert "targets     to\\nq\n" in out
+
+
 def test_no_lora_is_shown_as_such(run: Run) -> None:
     write(Path("a.safetensors"), {})
     code, out, err = run("lora", "a.safetensors")
@@ -146,7 +182,7 @@ def test_the_alpha_of_a_run_counts(run: Run, tmp_path: Path) -> None:
     for file in folder.glob(f"output/*/{WEIGHTS}"):
         make(str(file))
     code, out, _ = run("lora", folder, "--checkpoint", "4", "--json")
-    assert (code, json.loads(out)["alpha"]) == (0, None)
+    assert (code, json.loads(out)["alpha"], json.loads(out)["alpha_from"]) == (0, 4.0, "run")
     code, _, err = run("lora", folder, "--checkpoint", "4", "--fix")
     assert code == 0
     assert Path(f"{folder.name}-4-fixed.safetensors").is_file()
@@ -167,6 +203,9 @@ def test_the_alpha_of_a_run_counts(run: Run, tmp_path: Path) -> None:
         (["a.safetensors", "--fix", "--out", "a.safetensors"], "exists already, and nothing is overwritten"),
         (["model"], "is a whole model and no LoRA"),
         (["nothing"], "or give the file of a LoRA"),
+        (["nosuch.safetensors"], "nosuch.safetensors: there is no such file; check its path"),
+        (["a.safetensors", "--fix", "--alpha", "8"], "8 would do nothing: the file says alpha 4 itself"),
+        (["a.safetensors", "--resize", "4"], "its rank is 4, so nothing would be smaller at rank 4"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(run: Run, words: list[str], says: str) -> None:

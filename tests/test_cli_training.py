@@ -94,7 +94,7 @@ def test_a_plan_is_exported_for_diffusers_own_script(
     code, out, err = run(*arguments)
     assert code == 0
     assert "3 pictures of one shape" in out
-    assert f"written: {tmp_path / 'attempt1'}\nOr: see {tmp_path / 'attempt1' / 'READ_ME.md'} for the same" in err
+    assert "written: attempt1\nOr: see attempt1/READ_ME.md for the same" in err
     assert (tmp_path / "attempt1" / "train" / "metadata.csv").is_file()
     code, out, err = run(*arguments, "--json")
     said = json.loads(out)
@@ -231,3 +231,17 @@ def test_ctrl_c_ends_the_looking_and_not_the_run(
     code, out, err = run(*arguments)
     assert (code, out) == (130, "")
     assert says in err
+
+
+def test_a_folder_of_others_is_refused_before_the_pictures_are_looked_at(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").write_text("x")
+    code, out, err = run("plan", "sd15-full", "--dataset", "nowhere", "--export-diffusers", "mine")
+    assert (code, out) == (2, "")
+    assert "is there already, and is no export of kanjiprep" in err
+
+
+def test_a_folder_with_a_space_is_quoted(run: Run, request_of: Callable[..., BuildRequest], place: Place) -> None:
+    building.build(request_of(), place, silent)
+    _, _, err = run("plan", "sd15-full", "--export-diffusers", "a $(b)")
+    assert "written: 'a $(b)'\nOr: see 'a $(b)/READ_ME.md' for the same" in err

@@ -226,3 +226,18 @@ class TestPaths:
         with path.open("wb") as stream:
             stream.truncate(70 * 2**20)
         assert refused(path) == f"{path}: has more than 64 MB, too much for a workflow; {REMEDY}"
+
+
+@pytest.mark.parametrize(
+    ("content", "is_foreign"),
+    [
+        ('{"kind": "grid", "cells": [{"class_type": "x"}]}', True), ("[1]", True), ("{}", True),
+        ('{"prompt": {}}', True), (API, False), (UI, False), (f'{{"prompt": {API}}}', False),
+        (f'{{"workflow": {UI}}}', False),
+        ('{"1": {"class_type": 3}, "2": 4}', False), ("{", False), (b"\xff\xff", False),
+    ],
+)  # fmt: skip
+def test_json_of_something_else_is_told_from_a_workflow(
+    tmp_path: Path, content: str | bytes, is_foreign: bool
+) -> None:
+    assert reading.is_foreign(written(tmp_path, content)) is is_foreign

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kanjiprep.errors import UsageError
+from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.publishing.comfyui import nodes
 from kanjiprep.publishing.comfyui.graph import Link, Workflow
 from kanjiprep.publishing.comfyui.written import export, model_files, recipe, wording
@@ -20,6 +20,7 @@ from kanjiprep.publishing.comfyui.written.sampling import Sampling, Skip
 from kanjiprep.publishing.painting import texts
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training import presets
+from tests import lora_files
 from tests.run_folders import prepared
 
 FILE = Tuned("lora", Path("lora.safetensors"), "lora", None, "the file that was given", "sd3", "large", "")
@@ -134,9 +135,30 @@ def test_a_full_fine_tune_is_refused_with_what_to_do() -> None:
     assert "single file" in str(told.value)
 
 
-def test_a_lora_of_an_unknown_model_is_refused() -> None:
+def test_a_lora_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    path = lora_files.write(
+        tmp_path / "a.safetensors", lora_files.named(lora_files.weights(width=48), "diffusers-peft")
+    )
     with pytest.raises(UsageError, match="a LoRA for a model that is not known"):
-        made(replace(FILE, family="", flavour=""))
+        made(replace(FILE, path=path, family="", flavour=""))
+
+
+def test_a_file_that_is_no_lora_at_all_is_not_called_one(tmp_path: Path) -> None:
+    path = lora_files.write(tmp_path / "a b.safetensors", {"unet.weight": lora_files.tensor([[1.0]])})
+    with pytest.raises(TrainerError) as told:
+        made(replace(FILE, path=path, family="", flavour=""))
+    assert "unfit: it holds no LoRA of a known kind, but 'unet.weight'; look at it with kanjiprep" in str(told.value)
+    assert str(told.value).endswith(f"lora '{path}'")
+
+
+@pytest.mark.parametrize("tuned", [FILE, replace(FILE, family="sd1x", flavour="1.5")])
+def test_control_characters_in_prompts_become_spaces_with_a_note(tuned: Tuned) -> None:
+    found = made(tuned, prompts=("a\x1b[31mred\nx\ty\x9b",), negative="b\x07c")
+    assert found.prompts[0].text == found.prompts[0].subject == "a [31mred\nx\ty "
+    assert found.negative == "b c"
+    assert "control characters in the prompts were made spaces" in found.notes
+    assert "\x1b" not in str(found.settings)
+    assert not any("control" in note for note in made(tuned, prompts=("a\nb",)).notes)
 
 
 def test_a_first_lora_reads_text_with_its_own_checkpoint() -> None:

@@ -18,7 +18,7 @@ from kanjiprep import metadata
 from kanjiprep.errors import DatasetError, KanjiprepError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import tuned
-from kanjiprep.publishing.first_attempt import command, export, imagefolder, script, standing
+from kanjiprep.publishing.first_attempt import command, export, imagefolder, leftovers, script, standing
 from kanjiprep.publishing.first_attempt.export import Exported
 from kanjiprep.training import gpus, pictures, plan, presets, schedule
 from kanjiprep.training.configs import Places
@@ -405,3 +405,56 @@ def test_the_certificate_says_what_was_written(export_it: Export) -> None:
     said = json.loads((folder / standing.NAME).read_bytes())
     assert (said["preset"], set(said["sha256"])) == ("sd15-full", set(export.FILES))
     assert len(said["content"]) == 64
+
+
+def left(folder: Path, name: str) -> Path:
+    (folder / name / "train").mkdir(parents=True)
+    (folder / name / "train" / "x.png").write_text("x")
+    return folder / name
+
+
+def test_leftovers_of_a_killed_export_go_with_the_next_one(export_it: Export, tmp_path: Path) -> None:
+    ours = left(tmp_path, ".attempt1.5xo0r__p.exporting")
+    theirs = [
+        left(tmp_path, name) for name in (".attempt10.5xo0r__p.x", "attempt1.5xo0r__p.exporting", ".attempt1.a.b")
+    ]
+    assert export_it().status == "written"
+    assert not ours.exists()
+    assert all((path / "train" / "x.png").is_file() for path in theirs)
+
+
+def test_leftovers_stay_while_another_export_is_at_work(tmp_path: Path) -> None:
+    ours = left(tmp_path, ".attempt1.5xo0r__p.exporting")
+    with leftovers.cleared(tmp_path / "other"), leftovers.cleared(tmp_path / "attempt1"):
+        assert ours.is_dir()
+    with leftovers.cleared(tmp_path / "attempt1"):
+        assert not ours.exists()
+
+
+def test_an_export_that_was_moved_out_of_the_way_comes_back(export_it: Export, tmp_path: Path) -> None:
+    folder = export_it().folder
+    old = folder.rename(tmp_path / ".attempt1.5xo0r__p.exporting.old")
+    assert export_it().status == "unchanged"
+    assert not old.exists()
+    old = left(tmp_path, old.name)
+    assert export_it().status == "unchanged"
+    assert not old.exists()
+
+
+def test_an_old_export_of_a_name_that_was_cut_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / ("a" * 21)
+    old = left(tmp_path, f"{leftovers.prefix(target)}5xo0r__p.exporting.old")
+    with leftovers.cleared(target):
+        assert old.is_dir()
+        assert not target.exists()
+
+
+def test_a_folder_of_others_is_refused_before_pictures_are_laid_out(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").write_text("x")
+    heard: list[str] = []
+    with pytest.raises(UsageError, match="is no export of kanjiprep"):
+        export.export(
+            *planned(dataset(tmp_path / "dataset")), tmp_path / "mine", lambda stage, *_: heard.append(stage)
+        )
+    assert heard == []

@@ -105,7 +105,7 @@ def test_stale_hashes_go_and_ranks_of_kohya_are_set(tmp_path: Path) -> None:
 
 def test_a_rank_that_is_no_smaller_is_refused(tmp_path: Path) -> None:
     found = make(tmp_path / "a.safetensors")
-    with pytest.raises(TrainerError, match="its rank is 4, so nothing would be smaller at rank 4"):
+    with pytest.raises(UsageError, match="its rank is 4, so nothing would be smaller at rank 4"):
         copies.resize(found, Order(resize=Wish(4)), silent)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -233,7 +233,52 @@ def test_one_file_is_no_average(tmp_path: Path) -> None:
         copies.merge([make(tmp_path / "a.safetensors")], Order(), silent)
 
 
-@pytest.mark.parametrize("text", ["", "1", "1,x", "1,2,3", "nan,1", "0,0"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nan,1", "is not finite"),
+        ("inf,1", "is not finite"),
+        ("0,0", "is all zero, so the sum would do nothing"),
+        ("1e300,1e300", "is too large"),
+    ],
+)
+def test_weights_say_what_is_wrong_with_them(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=f"'{text}' {says}; give 2 numbers"):
+        merged.weights(text, 2)
+
+
+def test_files_that_cancel_each_other_out_are_refused_and_nothing_stays(tmp_path: Path) -> None:
+    pairs = weights()
+    found = [make(tmp_path / name, pairs, dtype="F32") for name in ("a.safetensors", "b.safetensors")]
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(TrainerError, match="they cancel each other out: their sum has .* give other --weights"):
+        copies.merge(found, Order(weights="0.3,-0.3"), silent)
+    assert sorted(tmp_path.iterdir()) == before
+    copies.merge(found, Order(weights="1,-0.99"), silent)
+
+
+def test_nothing_and_nothing_do_not_cancel_each_other_out() -> None:
+    assert merged.left({"a": (0.0, 0.0)}) == 1
+    assert merged.left({"a": (3.0, 3.0), "b": (1.0, -1e-20)}) == pytest.approx(0.75**0.5)
+
+
+@pytest.mark.parametrize("act", [copies.fix, copies.resize])
+def test_an_alpha_that_the_file_says_otherwise_is_refused(tmp_path: Path, act: Any) -> None:
+    found = make(tmp_path / "a.safetensors", metadata=said(r=4, lora_alpha=2.0))
+    with pytest.raises(UsageError, match="8 would do nothing: the file says alpha 2 itself; leave it out"):
+        act(found, Order(alpha=8, resize=Wish(1)), silent)
+    act(found, Order(alpha=2, resize=Wish(1)), silent)
+
+
+def test_an_alpha_counts_if_one_of_several_does_not_say_its_own(tmp_path: Path) -> None:
+    one = make(tmp_path / "a.safetensors", metadata=said(r=4, lora_alpha=2.0))
+    other = make(tmp_path / "b.safetensors")
+    with pytest.raises(UsageError, match="would do nothing"):
+        copies.merge([one, one], Order(alpha=8), silent)
+    copies.merge([one, other], Order(alpha=8), silent)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,x", "1,2,3"])
 def test_weights_that_do_not_fit_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="give 2 numbers with commas between, such as 0.5,0.5"):
         merged.weights(text, 2)

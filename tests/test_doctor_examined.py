@@ -190,6 +190,40 @@ def test_numbers_of_8_bits_are_unfit(tmp_path: Path) -> None:
     assert problem.what == "its numbers are of type F8_E4M3 and I8"
 
 
+def test_a_lora_of_two_widths_fits_no_model(tmp_path: Path) -> None:
+    tensors = named(weights(SD3[:3]), "diffusers-peft") | named(weights(SD3[3:], width=128), "diffusers-peft")
+    seen = examined.examine(write(tmp_path / "a", tensors))
+    assert seen.verdict == "unfit"
+    assert "it fits no model: its attention has 64 and 128 channels" in seen.problems[0].what
+    assert (seen.comfyui.modules, seen.diffusers.modules, seen.diffusers.is_right) == (0, 0, False)
+
+
+def test_names_of_several_ways_are_no_lora(tmp_path: Path) -> None:
+    modules = [SD3[0], "joint_blocks.0.x_block.attn.proj"]
+    seen = examined.examine(write(tmp_path / "a", named(weights(modules), "diffusers-peft")))
+    assert "its modules are named in several ways, such as" in seen.problems[0].what
+
+
+def test_numbers_that_are_too_large_are_unfit_when_they_are_read(tmp_path: Path) -> None:
+    pairs = {module: (first * 1e30, second * 1e30) for module, (first, second) in weights().items()}
+    path = write(tmp_path / "a", named(pairs, "diffusers-peft"), said(**GOOD))
+    assert examined.examine(path).verdict == "sound"
+    seen = examined.examine(path, True)
+    assert seen.verdict == "unfit"
+    assert "is larger than float16 has numbers for, and to 5 more modules" in seen.problems[0].what
+
+
+@pytest.mark.parametrize(("alpha", "verdict", "scale"), [(4.0, "sound", 1.0), (2.0, "to be mended", 0.5)])
+def test_the_alpha_of_a_run_counts_where_the_file_does_not_say(
+    tmp_path: Path, alpha: float, verdict: str, scale: float
+) -> None:
+    seen = examined.examine(sd3(tmp_path / "a"), alpha=alpha)
+    assert (seen.verdict, seen.alpha, seen.alpha_from, seen.scale) == (verdict, alpha, "run", scale)
+    assert (seen.comfyui.strength, seen.diffusers.strength) == (1 / scale, 1 / scale)
+    told = examined.examine(sd3(tmp_path / "b", metadata=said(**GOOD)), alpha=alpha)
+    assert (told.verdict, told.alpha_from) == ("sound", "metadata")
+
+
 def test_what_is_no_lora_is_unfit(tmp_path: Path) -> None:
     seen = examined.examine(write(tmp_path / "a", {"x": tensor(np.ones(2))}))
     assert (seen.verdict, seen.kind, seen.rank) == ("unfit", "", None)

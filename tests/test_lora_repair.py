@@ -214,12 +214,16 @@ def test_a_rank_stabilized_file_keeps_its_strength(tmp_path: Path) -> None:
     assert_equal_in_both(tmp_path / "b", product(weights(), 2))
 
 
-@pytest.mark.parametrize(
-    "module", ["joint_blocks_0_x_block_attn_qkv", "transformer_blocks_0_attn_unheard_of", "layers_0_wq"]
-)
+@pytest.mark.parametrize("module", ["joint_blocks_0_x_block_attn_qkv", "transformer_blocks_0_attn_unheard_of"])
 def test_modules_without_a_name_that_both_read_are_refused(tmp_path: Path, module: str) -> None:
     path = write(tmp_path / "a", named(weights([module]), "kohya"))
     with pytest.raises(TrainerError, match=f"there is no name for '{module}' that diffusers and ComfyUI both read"):
+        lora_repair.repair(path, tmp_path / "b")
+
+
+def test_modules_of_another_model_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", named(weights(["layers_0_wq"]), "kohya"))
+    with pytest.raises(TrainerError, match=r"it is no LoRA for SD3 or SD1.5: .* such as 'layers_0_wq'"):
         lora_repair.repair(path, tmp_path / "b")
 
 

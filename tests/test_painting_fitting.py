@@ -68,8 +68,8 @@ def test_the_alpha_of_a_run_is_applied_where_the_file_does_not_say(tmp_path: Pat
     pipeline = put(tuneds.find(str(run), "8"))
     assert not pipeline.file.parent.exists()
     assert np.array_equal(pipeline.tensors[SECOND], before[SECOND] / 2)
-    pipeline = put(tuneds.find(str(path)))
-    assert np.array_equal(pipeline.tensors[SECOND], before[SECOND])
+    alone = path.rename(tmp_path / "alone.safetensors")
+    assert np.array_equal(put(tuneds.find(str(alone))).tensors[SECOND], before[SECOND])
 
 
 def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path) -> None:

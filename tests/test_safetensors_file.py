@@ -252,3 +252,19 @@ def test_a_copy_is_one_byte_for_byte(tmp_path: Path) -> None:
     safetensors_file.copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"<!DOCTYPE html><html>", "it is a web page; get the .safetensors file itself"),
+        (b"\xef\xbb\xbf\n<HTML lang=en>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n", "it is a Git LFS pointer"),
+        (b"PK\x03\x04" + bytes(20), "it is a ZIP archive, such as torch writes"),
+        (b"GGUF" + bytes(20), "it is a GGUF file"),
+    ],
+)
+def test_files_of_another_kind_are_told_by_their_start(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "a").write_bytes(start)
+    with pytest.raises(TrainerError, match=says):
+        safetensors_file.read(tmp_path / "a")

@@ -161,6 +161,30 @@ def test_a_folder_with_an_adapter_is_that_adapter(tmp_path: Path) -> None:
     assert (found.path, found.name) == (path, "checkpoint-400")
 
 
+def test_a_checkpoint_in_a_run_folder_is_known_to_be_of_it(run: Path) -> None:
+    file = run / "output/checkpoint-4" / WEIGHTS
+    for wanted in (file, file.parent):
+        found = tuned.find(str(wanted))
+        assert (found.path, found.step, found.run, found.name) == (file, 4, run, "mine")
+        assert found.how == "the checkpoint that was given"
+        with pytest.raises(UsageError, match="is one checkpoint alone; give the folder of its run"):
+            tuned.every(str(wanted))
+
+
+def test_a_file_that_no_run_has_recorded_is_of_none(run: Path) -> None:
+    keep(run, 12)
+    path = write_lora(run / "output/checkpoint-12" / WEIGHTS)
+    assert (tuned.find(str(path)).run, tuned.find(str(path)).step) == (None, None)
+
+
+def test_a_path_of_no_file_is_told_from_the_name_of_a_run() -> None:
+    for wanted in ("nosuch.safetensors", "a/b.ckpt"):
+        with pytest.raises(UsageError, match="there is no such file; check its path"):
+            tuned.find(wanted)
+    with pytest.raises(UsageError, match="or give the file of a LoRA"):
+        tuned.find("my-sd3.5-run")
+
+
 def test_a_name_without_a_letter_becomes_one(tmp_path: Path) -> None:
     assert tuned.find(str(write_lora(tmp_path / "...safetensors"))).name == "lora"
 

@@ -16,7 +16,9 @@ from kanjiprep.errors import InputError, UsageError, os_reason
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.comfyui.checks.checking import Checked
+    from kanjiprep.publishing.comfyui.checks.findings import Finding
     from kanjiprep.publishing.comfyui.graph import Workflow
+    from kanjiprep.publishing.comfyui.kinds import NodeKind
     from kanjiprep.publishing.comfyui.written.export import Exported, Request
     from kanjiprep.publishing.prompt_tokens import Loss
 
@@ -25,6 +27,7 @@ _PICTURES: Final = "pictures"
 _NUMBERS: Final = re.compile(r"(\d+)")
 _STRIP_NAME: Final = re.compile(r"step-[0-9]+_\w+")
 _ERROR: Final = "error"
+_EXAMPLES: Final = {"guidance": "4.5", "strength": "0.8"}
 
 
 @click.command(
@@ -71,7 +74,7 @@ Examples:
 @click.option("--steps", type=click.IntRange(1, 10_000), help="Of the sampler.  [default: 40 for 3.5 Large]")
 @click.option("--guidance", type=click.FloatRange(0, 100), help="ComfyUI's cfg.  [default: 4.5 for 3.5 Large]")
 @click.option("--strength", type=click.FloatRange(-10, 10), help="Of the LoRA.  [default: 1]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.  [default: RUN/comfyui]")
+@click.option("--out", "place", metavar="FOLDER", help="Where to.  [default: RUN/comfyui]")
 @click.option("--force", is_flag=True, help="Write over files there that are not as kanjiprep wrote them.")
 @click.option(
     "--check", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Check workflows instead, of any origin."
@@ -79,7 +82,7 @@ Examples:
 @click.option("--server", metavar="URL", help="With --check: go by the nodes and files of this ComfyUI.")
 @click.option("--run", "with_run", is_flag=True, help="With --server: queue them, and fetch the pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
+def comfyui(wanted: str | None, check: Path | None, place: str | None, as_json: bool, **given: Any) -> None:
     """Write a workflow for the LoRA of RUN, or for LORA, and everything that it takes to load it.
 
     workflow.json is for ComfyUI's window, workflow_api.json for its server. The LoRA stands beside them under the
@@ -90,6 +93,7 @@ def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: b
     With --check, a workflow of any origin is looked through: nodes and inputs that do not exist or do not fit, and
     text encoders taken from a checkpoint that has none. Exit code 3 means that there is an error.
     """
+    out = _given(place)
     if check is not None:
         _refuse_idle("for writing a workflow, not for --check", _writing(wanted, given))
         _check(check, given["server"], given["with_run"], out, as_json)
@@ -97,16 +101,33 @@ def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: b
     _refuse_idle("for --check FILE", {"--server": given["server"], "--run": given["with_run"] or None})
     if wanted is None:
         raise UsageError("nothing to make a workflow for", "RUN", "give a run or a LoRA file, or --check; see --help")
+    _refuse_unnameable(wanted)
     from kanjiprep.cli.publishing import trained_of
+    from kanjiprep.publishing.comfyui.checks import checking
     from kanjiprep.publishing.comfyui.written import export
 
     request = _request(trained_of(wanted, as_json), out, given)
     with talk.progress(quiet=as_json) as progress:
         exported = export.export(request, progress)
+    findings = checking.check_file(exported.folder / export.UI).findings
     if as_json:
-        talk.print_json(_document(exported))
+        talk.print_json({**_document(exported), "findings": findings})
     else:
-        _tell(exported)
+        _tell(exported, findings)
+
+
+def _given(place: str | None) -> Path | None:
+    """The folder of --out; an empty text, as of a shell's variable that is not set, is not the current folder."""
+    if place is not None and not place.strip():
+        raise UsageError("is empty", "--out", "give a folder, or . for the current one")
+    return None if place is None else Path(place)
+
+
+def _refuse_unnameable(wanted: str) -> None:
+    try:
+        (Path("runs") / wanted).exists()
+    except OSError as error:
+        raise UsageError(f"is no run and no file: {os_reason(error)}", wanted, "give a run or a LoRA file") from error
 
 
 def _writing(wanted: str | None, given: Mapping[str, Any]) -> dict[str, object]:
@@ -133,9 +154,9 @@ def _request(wanted: str, out: Path | None, given: Mapping[str, Any]) -> Request
     from kanjiprep.publishing.comfyui.written.export import Request
     from kanjiprep.publishing.comfyui.written.order import Order
 
-    for name in ("guidance", "strength"):
+    for name in _EXAMPLES:
         if given[name] is not None and not math.isfinite(given[name]):
-            raise UsageError("is no number", f"--{name}", "give one such as 4.5")
+            raise UsageError("is no number", f"--{name}", f"give one such as {_EXAMPLES[name]}")
     order = Order(
         prompts=given["prompts"],
         strength=1.0 if given["strength"] is None else given["strength"],
@@ -168,11 +189,13 @@ def _tokens(exported: Exported) -> dict[str, list[Any]]:
     return {one.name: list(counts(one.text)) for one in exported.prompts}
 
 
-def _tell(exported: Exported) -> None:
+def _tell(exported: Exported, findings: Sequence[Finding]) -> None:
     from kanjiprep.publishing.comfyui.written import words
 
     for warning in exported.warnings:
         talk.say(f"warning: {warning}")
+    for found in findings:
+        talk.say(_line(found))
     for note in (*exported.changes, *exported.notes, *(exported.strip.left_out if exported.strip else ())):
         talk.say(f"note: {note}")
     step = "" if exported.step is None else f" of step {exported.step:,}"
@@ -218,13 +241,11 @@ def _check(path: Path, server: str | None, with_run: bool, out: Path | None, as_
     if with_run and server is None:
         raise UsageError("needs a server", "--run", "add --server with its URL, such as http://127.0.0.1:8188")
     _refuse_idle("for the pictures of --run", {"--out": None if with_run else out})
-    files = _files(path)
-    table = nodes.TABLE
-    if server is not None:
-        from kanjiprep.publishing.comfyui.live.server import read_nodes
-
-        table = read_nodes(server)
-    checked = [checking.check_file(one, table, server is not None) for one in files]
+    files, left_out = _workflows(path)
+    for one in left_out if not as_json else ():
+        talk.say(f"warning: {talk.short(one)}: no workflow, left out")
+    table = nodes.TABLE if server is None else _nodes_of(server)
+    checked = checking.check_files(files, table, server is not None)
     errors = sum(finding.severity == _ERROR for one in checked for finding in one.findings)
     if not as_json:
         _tell_findings(checked)
@@ -232,12 +253,29 @@ def _check(path: Path, server: str | None, with_run: bool, out: Path | None, as_
     if with_run and server is not None and not errors:
         pictures = _run(path, checked, server, out, as_json)
     if as_json:
-        talk.print_json({"files": [_checked(one) for one in checked], "errors": errors, "pictures": pictures})
+        found = [_checked(one) for one in checked]
+        talk.print_json({"files": found, "left_out": left_out, "errors": errors, "pictures": pictures})
     if errors:
         what = f"{errors} error{'' if errors == 1 else 's'} in {len(files)} workflow{'' if len(files) == 1 else 's'}"
-        raise InputError(
-            what, str(path), "mend them as said, nothing was queued" if with_run else "mend them as said"
-        )
+        raise InputError(what, str(path), "mend them as said" + (", nothing was queued" if with_run else ""))
+
+
+def _nodes_of(server: str) -> Mapping[str, NodeKind]:
+    from kanjiprep.publishing.comfyui.live.server import read_nodes
+
+    return read_nodes(server)
+
+
+def _workflows(path: Path) -> tuple[list[Path], list[Path]]:
+    """The workflow at ``path``, or all in it; and what is JSON of something else there."""
+    from kanjiprep.publishing.comfyui.forms import reading
+
+    files = _files(path)
+    left_out = [one for one in files if reading.is_foreign(one)] if path.is_dir() else []
+    if len(left_out) == len(files):
+        what = f"holds no workflow, and {len(files)} {_SUFFIX} file{'' if len(files) == 1 else 's'} of something else"
+        raise InputError(what, str(path), "give a workflow, or the folder of some")
+    return [one for one in files if one not in left_out], left_out
 
 
 def _files(path: Path) -> list[Path]:
@@ -259,15 +297,19 @@ def _files(path: Path) -> list[Path]:
 
 
 def _run(path: Path, checked: Sequence[Checked], server: str, out: Path | None, as_json: bool) -> tuple[Path, ...]:
+    from kanjiprep.publishing.comfyui.live.finished import finished
     from kanjiprep.publishing.comfyui.live.server import run
 
     workflows: dict[str, Workflow] = {one.path.stem: one.workflow for one in checked}
     folder = out or (path if path.is_dir() else path.parent) / _PICTURES
+    before = finished(workflows, folder)
     with talk.progress(quiet=as_json) as progress:
         pictures = run(workflows, server, folder, progress)
     if not as_json:
         for picture in pictures:
             click.echo(talk.short(picture))
+        if before:
+            talk.say(f"note: {len(before)} of {len(workflows)} pictures were there already, of the same workflows")
         if all(_STRIP_NAME.fullmatch(name) for name in workflows):
             talk.say(f"Next: kanjiprep score {talk.short(folder)} --pattern 'step-{{step}}_{{prompt}}.png'")
     return pictures
@@ -277,14 +319,18 @@ def _checked(one: Checked) -> dict[str, Any]:
     return {"path": one.path, "form": one.form, "nodes": one.nodes, "findings": one.findings}
 
 
+def _line(found: Finding) -> str:
+    kind = f" ({found.kind})" if found.kind else ""
+    node = f" node {found.node}{kind}" if found.node else ""
+    remedy = f"; {found.remedy}" if found.remedy else ""
+    return f"{found.severity}{node}: {found.what}{remedy}"
+
+
 def _tell_findings(checked: Sequence[Checked]) -> None:
     for one in checked:
         place = f"{talk.short(one.path)}: " if len(checked) > 1 else ""
         for found in one.findings:
-            kind = f" ({found.kind})" if found.kind else ""
-            node = f" node {found.node}{kind}" if found.node else ""
-            remedy = f"; {found.remedy}" if found.remedy else ""
-            click.echo(f"{place}{found.severity}{node}: {found.what}{remedy}")
+            click.echo(f"{place}{_line(found)}")
     clean = [one for one in checked if not one.findings]
     if len(checked) == 1 and clean:
         talk.say(

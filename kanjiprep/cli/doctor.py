@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 _WIDTH = 12
+_OUT = """The copy.  [default: NAME-fixed.safetensors and the like: beside FILE, or in the current folder where
+FILE is a run, a folder or a checkpoint of a run]"""
 
 
 @click.command(
@@ -46,7 +48,7 @@ Examples:
     help="What a file was trained with that does not say.  [default: as its run was told]",
 )
 @click.option("--dtype", type=click.Choice(["bf16", "fp16", "fp32"]), help="Of the copy.  [default: as it is]")
-@click.option("--out", metavar="FILE", help="The copy.  [default: NAME-fixed.safetensors and the like, beside FILE]")
+@click.option("--out", metavar="FILE", help=_OUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def lora(
     files: tuple[str, ...],
@@ -163,15 +165,16 @@ def _tell(copied: Copied) -> None:
 
 
 def _look(found: Tuned, deep: bool, as_json: bool) -> None:
+    from kanjiprep.publishing import tuned
     from kanjiprep.publishing.doctor import examined
 
     with talk.progress(quiet=as_json) as progress:
-        seen = examined.examine(found.path, deep, progress)
+        seen = examined.examine(found.path, deep, progress, tuned.alpha_of(found))
     if as_json:
         talk.print_json(seen)
     else:
         for label, text in _lines(seen):
-            click.echo(f"{label:{_WIDTH}}{text}")
+            click.echo(f"{label:{_WIDTH}}{_on_one_line(text)}")
     if seen.problems:
         what = "; ".join(problem.what for problem in seen.problems)
         raise TrainerError(f"unfit: {what}", str(seen.path), seen.problems[0].remedy)
@@ -186,15 +189,23 @@ def _next(found: Tuned, seen: Examined) -> None:
         talk.say(f"Next: kanjiprep lora {found.path} --deep reads the numbers too")
 
 
+def _on_one_line(text: str) -> str:
+    """Names out of a file may hold anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def _lines(seen: Examined) -> Iterator[tuple[str, str]]:
     yield "file", str(seen.path)
     yield "verdict", seen.verdict + ("" if seen.numbers or seen.problems else ", as far as its header tells")
-    yield "kind", " ".join(filter(None, (seen.kind or "no LoRA", f"of {seen.family}" if seen.kind else "")))
+    family = "of a model that is not known here" if seen.family == "unknown" else f"of {seen.family}"
+    yield "kind", f"{seen.kind} {family}" if seen.kind else "no LoRA"
     if seen.ranks:
         yield from _module_lines(seen)
-    yield "size", f"{_size(seen.bytes)}, {seen.parameters:,} numbers in {' and '.join(seen.dtypes) or 'no matrices'}"
+    numbers = f", {seen.parameters:,} numbers in {' and '.join(seen.dtypes)}" if seen.dtypes else ""
+    yield "size", _size(seen.bytes) + numbers
     if seen.modules:
         yield "keys", seen.key_style
+    if seen.modules and not seen.problems:
         yield "ComfyUI", _reading(seen.comfyui)
         yield "diffusers", _reading(seen.diffusers)
     yield from _said(seen)
@@ -208,8 +219,9 @@ def _module_lines(seen: Examined) -> Iterator[tuple[str, str]]:
     least, most = seen.ranks or (0, 0)
     yield "rank", str(least) if least == most else f"{least} to {most}"
     alpha = "of several sizes" if seen.alpha is None else f"{seen.alpha:g}"
-    alpha = "not said" if seen.alpha_from == "nowhere" else f"{alpha}, from {_FROM[seen.alpha_from]}"
-    yield "alpha", alpha + ("" if seen.scale is None else f"; applied times {seen.scale:g}")
+    alpha = "not said" if seen.alpha_from == "nowhere" else f"{alpha}, {_FROM[seen.alpha_from]}"
+    applied = "to be applied" if seen.alpha_from == "run" else "applied"
+    yield "alpha", alpha + ("" if seen.scale is None else f"; {applied} times {seen.scale:g}")
     blocks = f"{seen.blocks}" if seen.of_blocks is None else f"{seen.blocks} of {seen.of_blocks}"
     yield "modules", f"{seen.modules:,} in {blocks} blocks"
     targets = list(seen.targets)
@@ -217,7 +229,11 @@ def _module_lines(seen: Examined) -> Iterator[tuple[str, str]]:
     yield "targets", ", ".join(targets[:_SHOWN]) + more
 
 
-_FROM = {"metadata": "the metadata", "beside the matrices": "beside the matrices"}
+_FROM = {
+    "metadata": "from the metadata",
+    "beside the matrices": "from beside the matrices",
+    "run": "of the run's run.toml",
+}
 
 
 def _reading(reading: Reading) -> str:

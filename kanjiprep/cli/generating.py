@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kanjiprep.cli import talk
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import TrainerError, UsageError
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.painting.outlook import Outlook
@@ -56,7 +56,7 @@ Examples:
     type=click.Choice(["none", "model", "sequential"]),
     help="What waits in the computer's memory.  [default: by the GPU's free memory]",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: pictures/NAME]")
+@click.option("--out", metavar="FOLDER", help="[default: pictures/NAME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be painted, and load nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
@@ -70,7 +70,7 @@ def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
     Exit code 5 means that the base model cannot be had from the Hub, 6 that a picture could not be painted.
     """
     from kanjiprep.cli.publishing import trained_of
-    from kanjiprep.publishing.painting import model, outlook, planned, series
+    from kanjiprep.publishing.painting import looked, model, outlook, planned, series
 
     request = _request(**{**options, "wanted": trained_of(options["wanted"], as_json)})
     plan = planned.plan(request)
@@ -81,6 +81,8 @@ def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
     for line in outlook.lines(found):
         say(line)
     if dry_run:
+        for error in looked.look(plan).values():
+            say(f"warning: {error}")
         _tell_plan(plan, found, as_json)
         return
     model.refuse_without_diffusers()
@@ -98,14 +100,17 @@ def _request(
     device: Any,
     dtype: Any,
     offload: Any,
-    out: Path | None,
+    out: str | None,
     seeds: str | None,
     **asked: Any,
 ) -> Request:
+    from kanjiprep.paths import expanded
     from kanjiprep.publishing.painting import texts
     from kanjiprep.publishing.painting.devices import Ways
     from kanjiprep.publishing.painting.planned import Request
 
+    for option, given in (("--out", out), ("--style", asked["style"]), ("--base", base)):
+        refuse_empty(option, given)
     return Request(
         wanted=wanted,
         asked=texts.Asked(seeds=() if seeds is None else texts.seeds(seeds), **asked),
@@ -114,8 +119,18 @@ def _request(
         with_base=with_base,
         base=base,
         ways=Ways(device, dtype, offload),
-        out=out,
+        out=None if out is None else expanded(Path(out)),
     )
+
+
+def refuse_empty(option: str, given: str | None) -> None:
+    """Refuse an option that was given without anything, as an unset variable of a shell gives it.
+
+    Raises:
+        UsageError: If it is empty.
+    """
+    if given is not None and not given.strip():
+        raise UsageError("is empty", option, "leave it out, or say which")
 
 
 def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
@@ -131,7 +146,7 @@ def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
     for name, some in found.counts.items():
         prompt = next(one.wish.prompt for one in plan.pictures if one.name == name)
         counted = ", ".join(f"{one.encoder} {'' if one.is_exact else 'at most '}{one.tokens}" for one in some)
-        click.echo(f"{name}: {prompt} ({counted} tokens)")
+        click.echo(f"{name}: {' '.join(prompt.split())} ({counted} tokens)")
     for name in names[:_SHOWN]:
         click.echo(f"  {name}")
     if len(names) > _SHOWN:
@@ -173,8 +188,16 @@ def _tell_made(plan: Plan, made: Made, as_json: bool) -> None:
             pattern = "--pattern 'step-{step}_{prompt}_seed-{seed}.png'"
             talk.say(f"Next: kanjiprep score {talk.short(made.folder)} {pattern}")
     if made.missing:
-        what = f"{_counted(made.missing)} could not be painted"
-        raise TrainerError(what, made.failed[0], "see the warnings; the other pictures are there")
+        raise _failure(made)
+
+
+def _failure(made: Made) -> TrainerError:
+    """What is said where pictures are missing: the first reason, how many, and what to do about it."""
+    more = len(made.failed) - 1
+    also = f", and {more:,} other failure{'' if more == 1 else 's'}" if more else ""
+    others = "; the others are there" if made.painted or made.kept else ""
+    what = f"{made.failed[0]}{also}: {_counted(made.missing)} could not be painted{others}"
+    return TrainerError(what, "", made.remedies[0])
 
 
 def _counted(number: int) -> str:

@@ -153,19 +153,21 @@ def plan(
             click.echo(line)
         _advise(made, launch_line(preset, dataset, settings, gpu, name))
     if exported is not None and not as_json:
-        talk.say(f"{exported.status}: {exported.folder}")
-        talk.say(f"Or: see {exported.folder / 'READ_ME.md'} for the same with diffusers' own script")
+        talk.say(f"{exported.status}: {talk.short(exported.folder)}")
+        talk.say(f"Or: see {talk.short(exported.folder / 'READ_ME.md')} for the same with diffusers' own script")
     return UsageError.exit_code if planning.refusing(made.findings) else 0
 
 
 def _refuse_unexportable(preset: Preset, samples: int | None, export_to: Path | None) -> None:
-    from kanjiprep.publishing.first_attempt import command
+    from kanjiprep.paths import resolved
+    from kanjiprep.publishing.first_attempt import command, standing
 
     if export_to is None:
         return
     command.refuse_unfit(preset)
     if samples is not None:
         raise UsageError("--export-diffusers needs the pictures themselves", "--samples", "give --dataset instead")
+    standing.refuse_foreign(resolved(export_to))
 
 
 def _export(preset: Preset, dataset: Dataset, made: Plan, folder: Path, quiet: bool) -> Exported:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +21,8 @@ from kanjiprep.training.running.attempts import WEIGHTS
 PARTS: Final = {"sd3": "transformer", "sd1x": "unet"}
 """The folder of a pipeline that a full fine-tune trains, by family."""
 _INDEX: Final = "config.json"
+_FILE: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]*")
+"""The suffix of a file; a run may be named for a version, as in my-sd3.5-run."""
 _STRANGE: Final = re.compile(r"[^\w.-]+")
 
 
@@ -79,9 +81,11 @@ def every(run: str) -> tuple[Tuned, ...]:
     """All checkpoints of a run whose weights are there, by step.
 
     Raises:
-        UsageError: If there is no such run.
+        UsageError: If there is no such run, or it is one checkpoint alone.
         TrainerError: If it has none, or its record cannot be read.
     """
+    if not _is_run(Path(run)) and _weights_at(Path(run)) is not None:
+        raise UsageError("is one checkpoint alone", run, "give the folder of its run")
     folder = _run(run)
     state, spec, scores = run_source.state(folder), run_source.spec(folder), score_table.read(folder)
     file = _weights(spec)
@@ -109,6 +113,8 @@ def _run(wanted: str) -> Path:
     try:
         return files.find(wanted)
     except UsageError as error:
+        if _FILE.fullmatch(Path(wanted).suffix):
+            raise UsageError("there is no such file", wanted, "check its path") from error
         remedy = f"{error.remedy}, or give the file of a LoRA"
         raise UsageError(error.what, error.where, remedy) from error
 
@@ -157,12 +163,32 @@ def _base(run: Path, spec: RunSpec) -> str:
 
 
 def _file(path: Path) -> Tuned | None:
+    file = _weights_at(path)
+    if file is None:
+        return None
+    return _of_checkpoint(file) or _of_file(file, [path.stem if file == path else path.resolve().name])
+
+
+def _weights_at(path: Path) -> Path | None:
+    """A file itself, or the adapter in a folder."""
     with suppress(OSError, ValueError):
-        if path.is_file():
-            return _of_file(path, [path.stem])
-        if (path / WEIGHTS).is_file():
-            return _of_file(path / WEIGHTS, [path.resolve().name])
+        return next((one for one in (path, path / WEIGHTS) if one.is_file()), None)
     return None
+
+
+def _of_checkpoint(file: Path) -> Tuned | None:
+    """A file where a run has put it."""
+    folder = file.resolve().parent
+    run = folder.parent.parent
+    if file.name != WEIGHTS or not _is_run(run):
+        return None
+    state, spec = run_source.state(run), run_source.spec(run)
+    steps = (one.step for one in state.checkpoints if run / one.path == folder)
+    step = next(steps, None)
+    if step is None or spec.model.train != "lora":
+        return None
+    chosen = choice.pick(run, state, str(step), score_table.read(run), WEIGHTS)
+    return replace(_tuned(run, spec, chosen), path=file, how="the checkpoint that was given")
 
 
 def _of_file(path: Path, words: Iterable[str]) -> Tuned:

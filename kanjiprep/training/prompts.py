@@ -122,9 +122,12 @@ def library(name: str, folder: Path) -> dict[str, str]:
     """Prompts by short name, of a shipped library or of a file.
 
     Raises:
-        UsageError: If there is none, or it is not understood.
+        UsageError: If there is none, it is not understood, or it holds no prompts.
     """
-    return dict(_one(Library, "prompts", name, folder).prompts)
+    found = dict(_one(Library, "prompts", name, folder).prompts)
+    if not found:
+        raise UsageError("holds no prompts", f"--library {name}", 'write them as name = "text" below [prompts]')
+    return found
 
 
 def _one(kind: type[T], folder_name: str, name: str, folder: Path) -> T:

@@ -11,12 +11,10 @@ from typing import Final
 
 from kanjiprep.dataset.folder import sha256_of
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
+from kanjiprep.evaluation.weights import lora_family, lora_keys, lora_settings, safetensors_file
 from kanjiprep.evaluation.weights.lora_keys import Key, Layout
 from kanjiprep.evaluation.weights.lora_settings import Settings
 from kanjiprep.evaluation.weights.safetensors_file import Header, shown
-from kanjiprep.training import models
-from kanjiprep.training.run_spec import FLAVOURS
 
 _HINTS: Final = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name")
 _LYCORIS: Final = (".lokr_", ".hada_", ".oft_", ".boft_")
@@ -98,6 +96,11 @@ class Lora:
         return len(self.pairs)
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of a token, by the attentions of a transformer; one, or none if no attention is adapted."""
+        return lora_family.widths(_shapes(self.pairs, self.header))
+
+    @property
     def rank(self) -> int | None:
         """The rank of all pairs; None if they have several, see ``rank_by_module``."""
         ranks = set(self.rank_by_module.values())
@@ -155,7 +158,7 @@ def outline(path: Path) -> Lora:
         pairs=pairs,
         key_style=", ".join(sorted({key.style for key in downs})),
         layout=kind,
-        family=_family(kind, pairs, header),
+        family=lora_family.family(kind, _shapes(pairs, header)),
         targets=tuple(sorted({lora_keys.target(pair.module) for pair in pairs})),
         blocks=len(lora_keys.blocks(pair.module for pair in pairs)),
         tensors=len(header.tensors),
@@ -189,19 +192,24 @@ def family_of(path: Path) -> str:
     """
     header = safetensors_file.read(path)
     pairs = pairs_of(path, header)
-    return _family(lora_keys.layout(pair.module for pair in pairs), pairs, header)
+    return lora_family.family(lora_keys.layout(pair.module for pair in pairs), _shapes(pairs, header))
 
 
 def problems(lora: Lora) -> tuple[str, ...]:
     """What makes a LoRA unfit to be used, one phrase each."""
     if not lora.pairs:
         return (_no_lora(lora),)
-    found = [*lora.faults]
+    found = [*filter(None, (misfit(lora),)), *lora.faults]
     if lora.not_finite:
         found.append(f"NaN or infinity in {_listed(lora.not_finite)}")
     elif lora.zero:
         found.append("all its matrices multiply to zero, so it does nothing")
     return tuple(found)
+
+
+def misfit(lora: Lora) -> str:
+    """Why a LoRA is of no model that is known here, a phrase; empty if it may be of one."""
+    return lora_family.misfit(lora.layout, _shapes(lora.pairs, lora.header))
 
 
 def refuse_unfit(lora: Lora) -> None:
@@ -253,16 +261,9 @@ def _numbers(path: Path, header: Header, pairs: Iterable[Pair]) -> tuple[tuple[s
     return tuple(not_finite), zero
 
 
-def _family(kind: Layout, pairs: Iterable[Pair], header: Header) -> str:
-    shapes = {pair.module: header.tensors[pair.down].shape for pair in pairs}
-    inputs = {module: shape[1] for module, shape in shapes.items() if len(shape) == _MATRIX}
-    if kind == "unet":
-        texts = {channels for module, channels in inputs.items() if lora_keys.reads_text(module)}
-        known = {models.model_of("sd1x", flavour).text_width for flavour in FLAVOURS["sd1x"]}
-        return "sd1x" if texts and texts <= known else "unknown"
-    widths = {channels for module, channels in inputs.items() if lora_keys.is_attention(module)}
-    fitting = (flavour for flavour in FLAVOURS["sd3"] if widths == {models.model_of("sd3", flavour).width})
-    return next((f"sd3 {flavour}" for flavour in fitting), "unknown")
+def _shapes(pairs: Iterable[Pair], header: Header) -> dict[str, tuple[int, ...]]:
+    """Of the first matrices, by module."""
+    return {pair.module: header.tensors[pair.down].shape for pair in pairs}
 
 
 def _base_model(header: Header, settings: Settings) -> dict[str, str]:

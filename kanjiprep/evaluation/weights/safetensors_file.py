@@ -37,6 +37,8 @@ _LONGEST_HEADER: Final = 100_000_000
 _LARGEST: Final = 2**63
 _MOST_DIMENSIONS: Final = 64
 """More than torch has, and few enough to multiply."""
+_LOOKED_AT: Final = 64
+_MAGIC: Final = {b"PK\x03\x04": "a ZIP archive, such as torch writes", b"GGUF": "a GGUF file"}
 _PIECE_BYTES: Final = 2**20
 _METADATA: Final = "__metadata__"
 _REMEDY: Final = "take another checkpoint, or copy this one anew"
@@ -221,11 +223,16 @@ def _as_trainer_error(path: Path, what: str, remedy: str) -> Iterator[None]:
     except OSError as error:
         raise TrainerError(f"{what}: {os_reason(error)}", str(path), remedy) from error
     except _Malformed as error:
-        raise TrainerError(f"no {SUFFIX} file: {error}", str(path), _REMEDY) from error
+        remedy = f"get the {SUFFIX} file itself" if isinstance(error, _Stranger) else _REMEDY
+        raise TrainerError(f"no {SUFFIX} file: {error}", str(path), remedy) from error
 
 
 class _Malformed(Exception):
     """What the format does not allow, as a phrase."""
+
+
+class _Stranger(_Malformed):
+    """A file of another kind altogether."""
 
 
 def _parse(stream: IO[bytes], size: int) -> Header:
@@ -241,7 +248,11 @@ def _parse(stream: IO[bytes], size: int) -> Header:
 def _text(stream: IO[bytes], size: int) -> str:
     if size < _LENGTH.size:
         raise _Malformed(f"it has {size} bytes")
-    (length,) = _LENGTH.unpack(stream.read(_LENGTH.size))
+    start = stream.read(_LENGTH.size)
+    if what := _other_kind(start + stream.read(_LOOKED_AT)):
+        raise _Stranger(what)
+    stream.seek(_LENGTH.size)
+    (length,) = _LENGTH.unpack(start)
     if length > _LONGEST_HEADER:
         raise _Malformed(f"its header would have {length:,} bytes, and {_LONGEST_HEADER:,} is the most")
     if length > size - _LENGTH.size:
@@ -250,6 +261,16 @@ def _text(stream: IO[bytes], size: int) -> str:
         return stream.read(length).decode()
     except UnicodeDecodeError as error:
         raise _Malformed(f"its header is not UTF-8 at byte {error.start}") from error
+
+
+def _other_kind(start: bytes) -> str:
+    """What a file is that begins so, a phrase; empty if it may be of the format."""
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, which stands for a file"
+    begin = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml", b"<!--", b"<head")):
+        return "it is a web page"
+    return next((f"it is {what}" for magic, what in _MAGIC.items() if start.startswith(magic)), "")
 
 
 def _table(text: str) -> dict[str, object]:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.evaluation.weights import lora as loras
 from kanjiprep.evaluation.weights import safetensors_file
 from kanjiprep.evaluation.weights.safetensors_file import SUFFIX
 from kanjiprep.progress import Progress
@@ -16,6 +18,9 @@ from kanjiprep.publishing.doctor.parts import Source
 from kanjiprep.publishing.doctor.resized import Loss, Wish
 from kanjiprep.publishing.tuned import Tuned, alpha_of
 from kanjiprep.training.running.attempts import WEIGHTS
+
+_DUST: Final = 1e-4
+"""A sum of less than this share of what was added up is what rounding left over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,10 @@ def fix(found: Tuned, order: Order, progress: Progress) -> Copied:
     """A mended copy.
 
     Raises:
-        UsageError: If ``order.out`` is no file that may be written.
+        UsageError: If ``order.out`` is no file that may be written, or ``order.alpha`` is not what the file says.
         TrainerError: If the file is unfit or of LyCORIS, or the copy cannot be written.
     """
+    _refuse_idle_alpha([found], order.alpha)
     out = place([found], order.out, "fixed")
     other = lycoris.parse(safetensors_file.read(found.path))
     if other is not None:
@@ -82,9 +88,10 @@ def resize(found: Tuned, order: Order, progress: Progress) -> Copied:
     """A copy of a smaller rank.
 
     Raises:
-        UsageError: If ``order.out`` is no file that may be written.
+        UsageError: If ``order.out`` is no file that may be written, or ``order.alpha`` is not what the file says.
         TrainerError: If the file is unfit, its rank is no larger, or the copy cannot be written.
     """
+    _refuse_idle_alpha([found], order.alpha)
     wanted = order.resize or Wish()
     suffix = "auto" if wanted.rank is None else f"r{wanted.rank}"
     out = place([found], order.out, suffix)
@@ -96,18 +103,26 @@ def merge(found: Sequence[Tuned], order: Order, progress: Progress) -> Copied:
 
     Raises:
         UsageError: If there is only one, the weights do not fit, or ``order.out`` is no file that may be written.
-        TrainerError: If a file is unfit, they do not belong together, or the sum cannot be written.
+        TrainerError: If a file is unfit, they do not belong together or cancel each other out, or the sum cannot be
+            written.
     """
     if len(found) < 2:  # noqa: PLR2004
         raise UsageError("one file alone is no average", "--merge", "give two or more")
     by = merged.weights(order.weights, len(found))
+    _refuse_idle_alpha(found, order.alpha)
     out = place(found, order.out, "merged")
     sources = [parts.source(one.path, _alpha(one, order)) for one in found]
-    whole = merged.joined(sources, by, order.resize is not None)
+    sizes: merged.Sizes = {}
+    whole = merged.joined(sources, by, order.resize is not None, sizes)
     named = ", ".join(f"{weight:.4g} of {one.path}" for weight, one in zip(by, found, strict=True))
     rank = max(part.rank for part in whole.parts)
     changes = (f"added up {named}, at rank {rank:,}, the sum of theirs",)
-    return _written(whole, out, order, progress, changes)
+    copied = _written(whole, out, order, progress, changes)
+    if (left := merged.left(sizes)) < _DUST:
+        out.unlink()  # it was written here and now
+        what = f"they cancel each other out: their sum has {left:.1g} of their size"
+        raise TrainerError(what, ", ".join(str(one.path) for one in found), "give other --weights")
+    return copied
 
 
 def place(found: Sequence[Tuned], out: Path | None, word: str) -> Path:
@@ -130,6 +145,19 @@ def place(found: Sequence[Tuned], out: Path | None, word: str) -> Path:
     if not path.parent.is_dir():
         raise UsageError("there is no such folder", str(path.parent), "make it, or give another --out")
     return path
+
+
+def _refuse_idle_alpha(found: Sequence[Tuned], alpha: float | None) -> None:
+    """An alpha that no file takes, since all of them say another."""
+    if alpha is None:
+        return
+    said = [{pair.alpha for pair in loras.pairs_of(one.path, safetensors_file.read(one.path))} for one in found]
+    if all(alphas and alphas not in ({None}, {alpha}) for alphas in said):
+        first = sorted(one for one in said[0] if one is not None)
+        what = (
+            f"{alpha:g} would do nothing: the file says alpha {' and '.join(f'{one:g}' for one in first[:3])} itself"
+        )
+        raise UsageError(what, f"--alpha, {found[0].path}", "leave it out")
 
 
 def _alpha(found: Tuned, order: Order) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod, sqrt
 from pathlib import Path
 from statistics import median
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from typing import Final, Literal
 from kanjiprep.evaluation.weights import lora as loras
 from kanjiprep.evaluation.weights import lora_settings, safetensors_file
 from kanjiprep.evaluation.weights.lora import Lora
+from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.progress import Progress, silent
 from kanjiprep.publishing.doctor import lycoris, readers
 from kanjiprep.publishing.doctor.readers import Reading
@@ -21,6 +23,8 @@ Verdict = Literal["sound", "to be mended", "unfit"]
 _WIDE_TYPES: Final = frozenset(("F32", "F64"))
 _TYPES: Final = _WIDE_TYPES | {"F16", "BF16"}
 _LONGEST: Final = 120
+_LARGEST: Final = 65504.0
+"""The largest number that float16 has. Weights of a model are below 10, so what adds more destroys any."""
 _MEND: Final = "mend a copy with --fix"
 
 
@@ -50,6 +54,7 @@ class Numbers:
         most_module: Whose it is.
         spectral: The largest singular value of all.
         sha256: Of the file.
+        too_large: Modules to which numbers are added that float16 does not have.
     """
 
     not_finite: int
@@ -60,6 +65,7 @@ class Numbers:
     most_module: str
     spectral: float
     sha256: str
+    too_large: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,8 @@ class Examined:
         family: As ``Lora.family`` has it.
         rank: Of all modules; None if they differ.
         ranks: From the smallest to the largest.
-        alpha: Of all modules; None if they differ, or the file does not say.
-        alpha_from: Where alpha is said: ``beside the matrices``, ``metadata``, or ``nowhere``.
+        alpha: Of all modules; None if they differ, or nobody says.
+        alpha_from: Where alpha is said: ``beside the matrices``, ``metadata``, ``run`` or ``nowhere``.
         scale: What the products are multiplied by; None if it is not known.
         targets: The ends of the modules' names.
         modules: How many are adapted.
@@ -119,21 +125,22 @@ class Examined:
     numbers: Numbers | None
 
 
-def examine(path: Path, is_deep: bool = False, progress: Progress = silent) -> Examined:
+def examine(path: Path, is_deep: bool = False, progress: Progress = silent, alpha: float | None = None) -> Examined:
     """What a file is.
 
     Args:
         path: The file.
         is_deep: Whether every number is read too, which takes as long as reading the file and a little more.
         progress: Hears how many modules were read.
+        alpha: What its run was told, for a file that does not say.
 
     Raises:
         TrainerError: If it is no .safetensors file, or cannot be read.
     """
-    lora = loras.inspect(path) if is_deep else loras.outline(path)
+    lora, read, is_of_run = _looked_at(path, is_deep, alpha)
     other = lycoris.parse(lora.header)
-    read = (readers.comfyui(lora), readers.diffusers(lora))
-    problems = tuple(_problems(lora, other))
+    numbers = _numbers(lora, progress) if is_deep else None
+    problems = tuple(_problems(lora, other, numbers))
     warnings = () if problems else tuple(_warnings(lora, *read))
     return Examined(
         path=path,
@@ -143,7 +150,7 @@ def examine(path: Path, is_deep: bool = False, progress: Progress = silent) -> E
         rank=lora.rank,
         ranks=_ranks(lora),
         alpha=lora.alpha,
-        alpha_from=_alpha_from(lora),
+        alpha_from="run" if is_of_run else _alpha_from(lora),
         scale=_scale(lora),
         targets=lora.targets,
         modules=lora.modules,
@@ -159,8 +166,30 @@ def examine(path: Path, is_deep: bool = False, progress: Progress = silent) -> E
         diffusers=read[1],
         problems=problems,
         warnings=warnings,
-        numbers=_numbers(lora, progress) if is_deep else None,
+        numbers=numbers,
     )
+
+
+def _looked_at(path: Path, is_deep: bool, alpha: float | None) -> tuple[Lora, tuple[Reading, Reading], bool]:
+    """The file, who reads it and how, and whether its alpha is that of its run."""
+    lora = loras.inspect(path) if is_deep else loras.outline(path)
+    of_run = None if lora.alpha_by_module or not lora.pairs else alpha
+    return _trained_with(lora, of_run), _readings(lora, of_run), of_run is not None
+
+
+def _readings(lora: Lora, alpha: float | None) -> tuple[Reading, Reading]:
+    """ComfyUI's and diffusers'."""
+    if why := loras.misfit(lora):
+        return readers.nothing(lora, why), readers.nothing(lora, why)
+    own = (readers.comfyui(lora), readers.diffusers(lora))
+    return readers.with_alpha(own[0], lora, alpha), readers.with_alpha(own[1], lora, alpha)
+
+
+def _trained_with(lora: Lora, alpha: float | None) -> Lora:
+    if alpha is None:
+        return lora
+    pairs = (replace(pair, alpha=alpha, scale=alpha / pair.rank if pair.rank else None) for pair in lora.pairs)
+    return replace(lora, pairs=tuple(pairs))
 
 
 def _verdict(*readings: Reading) -> Verdict:
@@ -198,15 +227,20 @@ def _metadata(lora: Lora) -> dict[str, str]:
     return {_short(name): _short(word) for name, word in sorted(lora.header.metadata.items()) if name not in told}
 
 
-def _problems(lora: Lora, other: lycoris.Lycoris | None) -> Iterator[Finding]:
+def _problems(lora: Lora, other: lycoris.Lycoris | None, numbers: Numbers | None) -> Iterator[Finding]:
     found = loras.problems(lora)
     if other is not None and set(other.kinds) <= {"LoKr", "LoHa"} and not lora.pairs:
         count = f"{len(other.modules)} module{'' if len(other.modules) == 1 else 's'}"
         what = f"it is {' and '.join(other.kinds)} of LyCORIS, {count}, which diffusers does not read"
         yield Finding(what, "make a LoRA of it with --resize R")
         return
+    remedy = "give one for SD3 or SD1.5" if loras.misfit(lora) else "take another checkpoint"
     for what in found:
-        yield Finding(what, "take another checkpoint")
+        yield Finding(what, remedy)
+    if numbers is not None and numbers.too_large:
+        what = f"what it adds to {shown(numbers.too_large[0])} is larger than float16 has numbers for"
+        more = len(numbers.too_large) - 1
+        yield Finding(what + (f", and to {more:,} more modules" if more else ""), "take an earlier checkpoint")
     strange = sorted(set(lora.dtypes) - _TYPES)
     if strange:
         yield Finding(f"its numbers are of type {' and '.join(strange)}", "take one in F32, F16 or BF16")
@@ -227,18 +261,20 @@ def _warnings(lora: Lora, comfyui: Reading, diffusers: Reading) -> Iterator[Find
             "it does not say alpha, so alpha = rank is assumed", "give --alpha if it was trained with another"
         )
     if lora.family == "unknown":
-        yield Finding("its modules are of no model that is known here", "")
+        width = f", since its attention has {lora.widths[0]:,} channels" if lora.widths else ""
+        yield Finding(f"it fits no model that is known here{width}", "")
     if _WIDE_TYPES & set(lora.dtypes):
         yield Finding("its numbers take 32 bits or more", "halve the file with --fix --dtype bf16")
 
 
 def _numbers(lora: Lora, progress: Progress) -> Numbers:
-    found = {}
+    found, sides = {}, {}
     for index, pair in enumerate(lora.pairs):
         from kanjiprep.evaluation.weights.norms import multiply, norms
 
         down, up = (safetensors_file.values(lora.path, lora.header, name) for name in (pair.down, pair.up))
         if multiply(down.shape, up.shape):
+            sides[pair.module] = len(up) * prod(down.shape[1:])
             found[pair.module] = norms(down, up, 1.0 if pair.scale is None else pair.scale)
         progress("modules", index + 1, len(lora.pairs))
     sizes = {module: one.frobenius for module, one in found.items() if one.frobenius > 0}
@@ -252,4 +288,6 @@ def _numbers(lora: Lora, progress: Progress) -> Numbers:
         most_module=most,
         spectral=max((found[module].spectral for module in sizes), default=0.0),
         sha256=lora.sha256,
+        # The largest number of a matrix is no less than the root of the mean square.
+        too_large=tuple(name for name, size in sizes.items() if size > _LARGEST * sqrt(sides[name])),
     )

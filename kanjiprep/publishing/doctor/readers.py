@@ -45,7 +45,7 @@ def comfyui(lora: Lora) -> Reading:
     """What ComfyUI makes of it."""
     known = [pair for pair in lora.pairs if _comfyui_patches(pair, lora.layout)]
     if len(known) < len(lora.pairs):
-        return Reading(len(known), len(lora.pairs), f"it has no place for the names of {lora.key_style}")
+        return Reading(len(known), len(lora.pairs), _no_place(lora))
     factors = {1 / pair.scale for pair in known if not pair.alpha_tensor and pair.scale not in (None, 0.0)}
     wrong = max(factors - {1.0}, default=1.0, key=lambda by: max(by, 1 / by))
     why = (
@@ -64,7 +64,7 @@ def diffusers(lora: Lora) -> Reading:
     if alphas and lora_settings.KEY in lora.header.metadata:
         return Reading(0, count, f"it refuses alphas beside {lora_settings.KEY}")
     if len(known) < count:
-        return Reading(len(known), count, f"it has no place for the names of {lora.key_style}")
+        return Reading(len(known), count, _no_place(lora))
     if lacking := _lacking(lora):
         why = f"{lora_settings.KEY} of the metadata does not say {' or '.join(lacking)}"
         is_taken = lacking == ("lora_alpha",)
@@ -72,6 +72,32 @@ def diffusers(lora: Lora) -> Reading:
     if len(alphas) > 1 or (alphas and lora.rank is None):
         return Reading(count, count, "of several alphas or ranks it takes one for most modules")
     return Reading(count, count, "")
+
+
+def with_alpha(reading: Reading, lora: Lora, alpha: float | None) -> Reading:
+    """The same of a file that does not say its alpha, where it is known from elsewhere.
+
+    Args:
+        reading: What a program makes of the file by itself.
+        lora: The file.
+        alpha: What it was trained with; None where nobody knows, or the file says it.
+    """
+    wrong = {pair.rank / alpha for pair in lora.pairs} - {1.0} if alpha is not None and reading.is_right else set()
+    if alpha is None or not wrong:
+        return reading
+    by = max(wrong, key=lambda one: max(one, 1 / one) if one else 1.0)
+    why = f"the file does not say alpha {alpha:g}, so it applies it {by:g} times as strongly"
+    return Reading(reading.modules, reading.of, why, by)
+
+
+def nothing(lora: Lora, why: str) -> Reading:
+    """Of a file that fits no model that is known here."""
+    return Reading(0, len(lora.pairs), why)
+
+
+def _no_place(lora: Lora) -> str:
+    names = "names without a prefix" if lora.key_style == lora_keys.NO_PREFIX else f"the names of {lora.key_style}"
+    return f"it has no place for {names}"
 
 
 def _lacking(lora: Lora) -> tuple[str, ...]:

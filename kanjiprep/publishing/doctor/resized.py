@@ -80,13 +80,14 @@ def rank_of(wanted: Wish, whole: Source, progress: Progress) -> int:
     Energy is the sum of squares of all singular values of all modules together.
 
     Raises:
-        TrainerError: If every module of a LoRA has that rank or less already, or all of it is zero.
+        UsageError: If every module of a LoRA has that rank or less already.
+        TrainerError: If all of it is zero, or not finite.
     """
     rank = wanted.rank or _of_energy(wanted.energy, whole, progress)
     most = max(part.rank for part in whole.parts)
     if rank >= most and whole.is_plain:
         what = f"its rank is {most}, so nothing would be smaller at rank {rank}"
-        raise TrainerError(what, str(whole.path), "give a smaller rank")
+        raise UsageError(what, str(whole.path), "give a smaller rank")
     return rank
 
 

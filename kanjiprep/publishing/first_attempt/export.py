@@ -17,7 +17,7 @@ from kanjiprep import __version__, receipt
 from kanjiprep.errors import UsageError, os_reason
 from kanjiprep.paths import resolved
 from kanjiprep.progress import Progress
-from kanjiprep.publishing.first_attempt import command, imagefolder, modal_script, script, standing
+from kanjiprep.publishing.first_attempt import command, imagefolder, leftovers, modal_script, script, standing
 from kanjiprep.publishing.first_attempt.standing import Certificate, Status
 from kanjiprep.resources import environment, shipped
 from kanjiprep.training.pictures import Dataset
@@ -71,6 +71,7 @@ def export(preset: Preset, dataset: Dataset, made: Plan, folder: Path, progress:
     target = resolved(folder)
     if target == dataset.folder or dataset.folder in target.parents:
         raise UsageError("is the dataset or inside it", str(target), "give a folder beside it")
+    standing.refuse_foreign(target)
     with _aside(target) as part:
         imagefolder.write(dataset, part / imagefolder.FOLDER, progress)
         _write_texts(part, preset, made)
@@ -141,12 +142,13 @@ def _aside(target: Path) -> Iterator[Path]:
     """A folder beside ``target`` to write into, gone afterwards unless it was renamed."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name[:20]}.", suffix=".exporting", dir=target.parent))
-        part.chmod(0o755)
-        try:
-            yield part
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with leftovers.cleared(target):
+            part = Path(tempfile.mkdtemp(prefix=leftovers.prefix(target), suffix=leftovers.SUFFIX, dir=target.parent))
+            part.chmod(0o755)
+            try:
+                yield part
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         place = str(error.filename or target)
         raise UsageError(f"cannot be exported: {os_reason(error)}", place, "give another folder") from error

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from kanjiprep import metadata, receipt, spec
 from kanjiprep.errors import DatasetError, UsageError
-from kanjiprep.publishing.first_attempt import imagefolder, script
+from kanjiprep.publishing.first_attempt import imagefolder, leftovers, script
 
 Status = Literal["written", "replaced", "unchanged"]
 NAME: Final = "export.json"
@@ -57,7 +57,7 @@ def settle(part: Path, target: Path) -> Status:
         shutil.rmtree(part)
         return "unchanged"
     _refuse_others(target)
-    old = part.with_name(f"{part.name}.old")
+    old = part.with_name(f"{part.name}{leftovers.OLD}")
     target.rename(old)
     try:
         part.rename(target)
@@ -66,6 +66,18 @@ def settle(part: Path, target: Path) -> Status:
         raise
     shutil.rmtree(old)
     return "replaced"
+
+
+def refuse_foreign(target: Path) -> None:
+    """Refuse a folder that holds something else than an export, before any work is done for it.
+
+    Raises:
+        UsageError: If it does, or is a file.
+    """
+    with suppress(OSError):  # whoever writes there says it
+        is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+        if not is_free:
+            _known(target)
 
 
 def _is_same(part: Path, target: Path) -> bool:
@@ -79,13 +91,17 @@ def _is_same(part: Path, target: Path) -> bool:
 
 def _refuse_others(target: Path) -> None:
     """Refuse to take away what is not an export, or more than one."""
-    known = _certificate(target / NAME) if target.is_dir() else None
-    if known is None:
-        raise UsageError("is there already, and is no export of kanjiprep", str(target), "give another folder")
-    strangers = _strangers(target, known)
+    strangers = _strangers(target, _known(target))
     if strangers:
         what = f"holds another export, and files that came or were changed since: {', '.join(strangers[:3])}"
         raise UsageError(what, str(target), "give another folder, or move it away")
+
+
+def _known(target: Path) -> Certificate:
+    known = _certificate(target / NAME) if target.is_dir() else None
+    if known is None:
+        raise UsageError("is there already, and is no export of kanjiprep", str(target), "give another folder")
+    return known
 
 
 def _strangers(target: Path, known: Certificate) -> list[str]:

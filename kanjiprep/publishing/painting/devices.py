@@ -132,14 +132,24 @@ def choose(ways: Ways, machine: Machine, need: Need) -> Placement:
     Raises:
         UsageError: If the machine has no such device, or memory for the model on no device of its own choice.
     """
+    device = device_of(ways, machine)
+    if device == "cuda":
+        return _on_cuda(ways, machine, need)
+    return _on_mps(ways, machine, need) if device == "mps" else _on_cpu(ways, machine, need)
+
+
+def device_of(ways: Ways, machine: Machine) -> Device:
+    """Where anything is loaded on ``machine``, whatever its size.
+
+    Raises:
+        UsageError: If the machine has no such device, or the device nothing to offload to.
+    """
     device = _device(ways, machine)
     if device != "cuda" and ways.offload not in (None, "none"):
         raise UsageError(
             f"{ways.offload} is for an NVIDIA GPU, and the device is {device}", "--offload", "leave it out"
         )
-    if device == "cuda":
-        return _on_cuda(ways, machine, need)
-    return _on_mps(ways, machine, need) if device == "mps" else _on_cpu(ways, machine, need)
+    return device
 
 
 def _device(ways: Ways, machine: Machine) -> Device:

@@ -11,6 +11,7 @@ from kanjiprep.privacy import without_paths
 from kanjiprep.publishing.hub.fault import Fault, Kind
 
 _OUT_OF_MEMORY: Final = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+_OTHER_SIZES: Final = "its matrices have other sizes than the model's"
 _LONGEST: Final = 200
 _LICENCE: Final = "accept the licence at {page} and set HF_TOKEN"
 _WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
@@ -58,7 +59,8 @@ def clear(what: str, where: str, remedy: str) -> Iterator[None]:
         reason = f"{error}" or type(error).__name__
         if isinstance(error, MemoryError) or any(word in reason.lower() for word in _OUT_OF_MEMORY):
             raise _out_of_memory(where) from error
-        raise TrainerError(f"{what}: {_short(reason)}", where, remedy) from error
+        said = _OTHER_SIZES if "size mismatch" in reason else _short(reason)
+        raise TrainerError(f"{what}: {said}", where, remedy) from error
 
 
 def _out_of_memory(where: str) -> TrainerError:

@@ -91,7 +91,7 @@ def put_adapter(pipeline: Any, tuned: Tuned, base: str) -> None:
         TrainerError: If it is unfit, or does not fit into the model.
     """
     remedy = "give its own base model with --base"
-    with _fit(tuned) as file, faults.clear(f"does not fit into {base}", tuned.name, remedy):
+    with _fit(tuned) as file, faults.clear(f"does not fit the base model {base}", tuned.name, remedy):
         pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=_NAME)
     if not any(_NAME in names for names in pipeline.get_list_adapters().values()):
         raise TrainerError(f"has nothing that fits into {base}", tuned.name, remedy)

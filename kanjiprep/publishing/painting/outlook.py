@@ -54,13 +54,14 @@ def outlook(plan: Plan, ways: Ways, environ: Mapping[str, str]) -> Outlook:
         UsageError: If torch is not installed, or the machine has no such device or too little memory.
     """
     need = _need(plan)
-    machine = devices.read_machine()
-    placement = devices.choose(ways, machine, need) if need is not None else None
+    placement = placed(ways, need)
     numbers = max((need.parts.get(part, 0) for part in PARTS.values()), default=0) if need is not None else 0
     is_slow = placement is not None and placement.device == "cpu" and numbers >= _LARGE
     seconds = flop(plan.pictures[0].wish, plan.family, numbers) / flop_per_s() if is_slow else None
     counter = prompt_tokens.counter(plan.base_name, environ, plan.family)
-    named = {one.name: one for one in reversed(plan.pictures)}
+    named: dict[str, Named] = {}
+    for one in plan.pictures:
+        named.setdefault(one.name, one)
     return Outlook(
         counts={name: _limited(counter, one.wish)(one.wish.prompt) for name, one in named.items()},
         lost={name: told for name, one in named.items() if (told := _lost(one, counter))},
@@ -68,6 +69,17 @@ def outlook(plan: Plan, ways: Ways, environ: Mapping[str, str]) -> Outlook:
         cpu_s_a_picture=seconds,
         download_bytes=_download_bytes(plan, need is not None),
     )
+
+
+def placed(ways: Ways, need: Need | None) -> Placement | None:
+    """Where ``need`` will be loaded on this machine; None if nobody knows it before it is fetched.
+
+    Raises:
+        UsageError: If torch is not installed, or the machine has no such device or too little memory.
+    """
+    machine = devices.read_machine()
+    devices.device_of(ways, machine)
+    return None if need is None else devices.choose(ways, machine, need)
 
 
 def _need(plan: Plan) -> Need | None:

@@ -125,10 +125,19 @@ def _tuned(request: Request) -> tuple[Tuned, ...]:
     if request.every:
         if request.checkpoints:
             raise UsageError("--checkpoint and --every-checkpoint are two things", "", "give one of the two")
-        return tuneds.every(request.wanted)
+        return _every(request.wanted)
     wanted = request.checkpoints or (None,)
     found = [tuneds.find(request.wanted, checkpoint) for checkpoint in wanted]
     return tuple({one.path: one for one in found}.values())
+
+
+def _every(wanted: str) -> tuple[Tuned, ...]:
+    try:
+        return tuneds.every(wanted)
+    except UsageError as error:
+        tuneds.find(wanted)  # says itself what is wrong with what is neither a run nor a LoRA
+        remedy = "leave --every-checkpoint out, or give the folder of its run"
+        raise UsageError("is one checkpoint alone", wanted, remedy) from error
 
 
 def _columns(tuned: Sequence[Tuned], with_base: bool) -> Iterator[Column]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kanjiprep.errors import TrainerError, UsageError, os_reason
+from kanjiprep.errors import KanjiprepError, TrainerError, UsageError, os_reason
 from kanjiprep.progress import Progress
-from kanjiprep.publishing.painting import arranged, origins, painted, sheet
+from kanjiprep.publishing.painting import arranged, looked, origins, painted, sheet
 from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting.base import Base
 from kanjiprep.publishing.painting.devices import Ways
@@ -38,6 +38,7 @@ class Made:
         painted: Names of files that are new.
         kept: Names of files that were there.
         failed: What could not be painted, a sentence each.
+        remedies: What to do about each of them; empty where nothing is known.
         missing: How many pictures are not there for that.
         blank: Names of files that are of one colour.
     """
@@ -46,6 +47,7 @@ class Made:
     painted: tuple[str, ...]
     kept: tuple[str, ...]
     failed: tuple[str, ...]
+    remedies: tuple[str, ...]
     missing: int
     blank: tuple[str, ...]
 
@@ -63,8 +65,9 @@ def paint(plan: Plan, ways: Ways, opened: Opening, progress: Progress, say: Say)
     Raises:
         UsageError: If the machine has no such device or too little memory, or a file of others is in the way.
         HubError: If the base model has to be fetched and cannot be.
-        TrainerError: If a model cannot be loaded, or a file cannot be read or written.
+        TrainerError: If no LoRA can be used, a model cannot be loaded, or a file cannot be read or written.
     """
+    unfit = looked.look(plan)
     base = plan.base or bases.fetch(plan.base_name)
     series = _Series(plan, base, progress, say)
     todo = series.todo()
@@ -72,6 +75,7 @@ def paint(plan: Plan, ways: Ways, opened: Opening, progress: Progress, say: Say)
         _make(plan.out)
         adapters = [one.tuned.path.stat().st_size for one, _ in todo if one.tuned and one.tuned.kind == "lora"]
         loading = dataclasses.replace(ways, family=base.family, adapter_bytes=max(adapters, default=0))
+        series.leave_out(todo, unfit)
         first = todo[0][0].tuned
         with opened(
             first if first is not None and first.kind == "full" else None, plan.base_name, loading, say
@@ -92,7 +96,7 @@ class _Series:
         self._origins: dict[str, Origin] = {}
         self._painted: list[str] = []
         self._kept: list[str] = []
-        self._failed: list[str] = []
+        self._failed: list[KanjiprepError] = []
         self._blank: list[str] = []
         self._missing = 0
         self._total = 0
@@ -129,7 +133,7 @@ class _Series:
         try:
             model.take(column.tuned)
         except TrainerError as error:
-            self._fail(f"{column.title}: {error}", len(pictures))
+            self._fail(column, error, len(pictures))
             return
         for picture in pictures:
             done = len(self._painted) + self._missing
@@ -137,7 +141,7 @@ class _Series:
             try:
                 self._paint_one(model, column, picture)
             except Unpainted as error:
-                self._fail(f"{column.title}: {error}", 1)
+                self._fail(column, error, 1)
         self._progress("pictures", len(self._painted) + self._missing, self._total)
 
     def _paint_one(self, model: Painter, column: Column, picture: Named) -> None:
@@ -154,10 +158,25 @@ class _Series:
             self._blank.append(name)
             self._say(f"warning: {name} is of one colour; other settings or another checkpoint may do better")
 
-    def _fail(self, line: str, count: int) -> None:
-        self._failed.append(line)
+    def leave_out(self, todo: list[tuple[Column, list[Named]]], unfit: Mapping[Path, TrainerError]) -> None:
+        """Take out of ``todo`` what cannot be used, and note it."""
+        for one in list(todo):
+            column, pictures = one
+            if column.tuned is not None and column.tuned.path in unfit:
+                todo.remove(one)
+                self._fail(column, unfit[column.tuned.path], len(pictures))
+
+    def _fail(self, column: Column, error: TrainerError, count: int) -> None:
+        told = _told(column, error)
+        self._failed.append(told)
         self._missing += count
-        self._say(f"warning: {line}")
+        self._say(f"warning: {told}")
+
+    def _tell_others(self, names: Collection[str]) -> None:
+        others = {one.name for one in self._plan.out.glob("*_seed-*.png")} - set(names)
+        if others:
+            what = f"{len(others):,} older picture{'' if len(others) == 1 else 's'}"
+            self._say(f"note: {sheet.NAME}.png shows the pictures of this command alone; {what} stay in the folder")
 
     def finished(self) -> Made:
         """The page written, and what became of all."""
@@ -165,15 +184,25 @@ class _Series:
         names = {*self._painted, *self._kept}
         if names:
             note = f"Painted with {self._base.shown} by kanjiprep."
+            self._tell_others(names)
             sheet.write(plan.out, arranged.title(plan), note, arranged.rows(plan, names), _labels())
         return Made(
             plan.out,
             tuple(self._painted),
             tuple(self._kept),
-            tuple(self._failed),
+            tuple(str(KanjiprepError(one.what, one.where)) for one in self._failed),
+            tuple(one.remedy for one in self._failed),
             self._missing,
             tuple(self._blank),
         )
+
+
+def _told(column: Column, error: TrainerError) -> KanjiprepError:
+    """``error`` of a column, which names the column once."""
+    tuned = column.tuned
+    names = {"", column.title} | ({tuned.name, str(tuned.path)} if tuned is not None else set())
+    what = error.what if error.where in names else f"{error.where}: {error.what}"
+    return KanjiprepError(what, column.title, error.remedy)
 
 
 def _make(out: Path) -> None:

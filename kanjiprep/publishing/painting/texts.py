@@ -159,8 +159,12 @@ def repeated(named: Iterable[Named]) -> Iterator[str]:
         names.setdefault(one.wish.prompt, {}).setdefault(one.name, one.wish.seed)
     for prompt, seeds in names.items():
         if len(seeds) > 1:
+            said = f"{prompt[:60]!r} is there {len(seeds)} times"
+            if len(set(seeds.values())) == 1:
+                yield f"{said}, each time with the same seeds, as in the run's validation: {', '.join(seeds)}"
+                continue
             told = ", ".join(f"{name} from seed {seed}" for name, seed in seeds.items())
-            yield f"{prompt[:60]!r} is there {len(seeds)} times, with further seeds each time: {told}"
+            yield f"{said}, with further seeds each time: {told}"
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -174,7 +178,10 @@ def seeds(text: str) -> tuple[int, ...]:
         match = _SEEDS.fullmatch(part)
         first = int(match[1]) if match else 0
         last = int(match[2]) if match and match[2] else first
-        if not match or last > MOST_SEED or not first <= last < first + MOST_PICTURES:
+        if match and max(first, last) <= MOST_SEED and last - first >= MOST_PICTURES:
+            what = f"{part.strip()} is {last - first + 1:,} seeds, which are too many at once"
+            raise UsageError(what, "--seeds", f"ask for {MOST_PICTURES:,} at most")
+        if not match or last > MOST_SEED or last < first:
             what = f"{text!r:.60} is no list of seeds"
             raise UsageError(what, "--seeds", f"write it as 1,2,3 or 1-4, with numbers from 0 to {MOST_SEED}")
         found |= dict.fromkeys(range(first, last + 1))

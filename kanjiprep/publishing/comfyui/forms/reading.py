@@ -41,6 +41,21 @@ def read(path: Path, table: Mapping[str, NodeKind]) -> tuple[Workflow, Form]:
     return _workflow(document, table, str(path)), "ui" if _is_ui(_inner(document)) else "api"
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file is sound JSON and nothing of a workflow, as others leave beside one.
+
+    What cannot be read is not called so: ``read`` says what is wrong with it.
+    """
+    try:
+        inner = _inner(parsed(_bytes(path).decode("utf-8-sig"), str(path)))
+    except (InputError, UnicodeDecodeError):
+        return False
+    if not isinstance(inner, dict) or _is_ui(inner):
+        return not isinstance(inner, dict)
+    nodes = inner["prompt"] if isinstance(inner.get("prompt"), dict) else inner
+    return not any(isinstance(one, dict) and "class_type" in one for one in nodes.values())
+
+
 def parsed(text: str, where: str) -> object:
     """A JSON document; NaN and the infinities, which are no JSON but which ComfyUI writes, become nothing.
 

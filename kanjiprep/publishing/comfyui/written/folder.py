@@ -65,10 +65,11 @@ def opened(folder: Path) -> Iterator[Path]:
     Raises:
         UsageError: If it is a file, or cannot be written, or another has it open.
     """
-    if folder.exists() and not folder.is_dir():
+    with as_usage_error(folder):
+        is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
         raise UsageError("is no folder", str(folder), "give another --out")
     aside = folder / _ASIDE
-    is_new = not folder.exists()
     with as_usage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):

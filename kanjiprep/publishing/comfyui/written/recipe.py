@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from kanjiprep.errors import UsageError
+from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.evaluation.weights import lora
 from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.publishing.comfyui.written import model_files, sampling, wording
 from kanjiprep.publishing.comfyui.written.model_files import ModelFile
@@ -70,7 +72,7 @@ def recipe(tuned: Tuned, order: Order) -> Recipe:
 
     Raises:
         UsageError: If it is no LoRA of a family that is known, or the order cannot be met.
-        TrainerError: If the run cannot be read.
+        TrainerError: If the run cannot be read, or the file holds no LoRA at all.
     """
     _refuse(tuned)
     if order.like_validation and tuned.asked is None:
@@ -100,7 +102,7 @@ def recipe(tuned: Tuned, order: Order) -> Recipe:
             Setting("strength of the LoRA", f"{order.strength:g}", "1 is as it was trained"),
             *_told(words),
         ),
-        notes=_notes(tuned, order, sampled),
+        notes=(*words.notes, *_notes(tuned, order, sampled)),
     )
 
 
@@ -118,8 +120,16 @@ def _refuse(tuned: Tuned) -> None:
         )
         raise UsageError("is a full fine-tune, and this workflow is for LoRAs", label(tuned), remedy)
     if tuned.family not in _SIZE_STEP_PX:
+        found = lora.outline(tuned.path)
+        if not found.pairs:
+            what = f"unfit: {'; '.join(lora.problems(found))}"
+            raise TrainerError(what, str(tuned.path), f"look at it with {_command(tuned)}")
         what = "is a LoRA for a model that is not known, so there is no workflow for it"
         raise UsageError(what, label(tuned), "give one of SD3.5 or SD 1.5, or look at it with kanjiprep lora")
+
+
+def _command(tuned: Tuned) -> str:
+    return f"kanjiprep lora {shlex.quote(str(tuned.path))}"
 
 
 def _size(tuned: Tuned, order: Order) -> tuple[int, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ _FALLBACK: Final = "mountains"
 _NEGATIVE_KEY: Final = "validation_negative_prompt"
 _LONGEST_TEXT: Final = 10_000
 _OF_RUN: Final = "the run's own"
+_LAYOUT: Final = "\n\t"
+"""Control characters that a prompt of several lines has."""
 _FIRST: Final = {"first": "in the style, the subject first", "within": "in the style"}
 
 
@@ -48,6 +51,7 @@ class Words:
         negative_source: Where the negative prompt is from.
         style: Name of the style.
         style_source: Where it is from.
+        notes: What was changed in the texts, a sentence each.
     """
 
     prompts: tuple[Asked, ...]
@@ -56,6 +60,7 @@ class Words:
     negative_source: str
     style: str
     style_source: str
+    notes: tuple[str, ...] = ()
 
 
 def words(
@@ -89,7 +94,18 @@ def words(
     else:
         asked, source = _plain(tuned, subjects, known)
     avoided, avoided_source = _negative(tuned, named, negative, like_validation)
-    return Words(asked, avoided, source, avoided_source, *called)
+    return _printable(Words(asked, avoided, source, avoided_source, *called))
+
+
+def _printable(found: Words) -> Words:
+    """``found`` with spaces in place of control characters, which would act on a terminal that shows them."""
+    prompts = tuple(replace(one, subject=_spaced(one.subject), text=_spaced(one.text)) for one in found.prompts)
+    plain = replace(found, prompts=prompts, negative=_spaced(found.negative))
+    return plain if plain == found else replace(plain, notes=("control characters in the prompts were made spaces",))
+
+
+def _spaced(text: str) -> str:
+    return "".join(" " if unicodedata.category(one) == "Cc" and one not in _LAYOUT else one for one in text)
 
 
 def _style(
