@@ -8,7 +8,7 @@ import pytest
 
 from kanjiprep.publishing.painting import model
 from kanjiprep.training.running.attempts import WEIGHTS
-from tests import painting_models, run_folders
+from tests import lora_files, painting_models, run_folders
 from tests.conftest import Run
 from tests.painting_models import Fake
 
@@ -51,8 +51,9 @@ def test_a_picture_that_failed_gives_exit_code_6(run: Run, words: tuple[str, ...
     code, _, err = run(*words, "--seeds", "1-2")
     assert code == 6
     assert "painted: 1 picture\n" in err
-    assert err.splitlines()[-1].endswith(
-        "1 picture could not be painted; see the warnings; the other pictures are there"
+    assert err.splitlines()[-1] == (
+        "error: mine: fake: the picture with the seed 2 is not a number in its latent: "
+        "1 picture could not be painted; the others are there"
     )
 
 
@@ -90,7 +91,11 @@ def test_without_diffusers_the_extra_is_named(
         (("--size-px", "40"), "40 is no multiple of 16; give 32"),
         (("--like-validation",), "is of no run"),
         (("--checkpoint", "4"), "is one checkpoint alone"),
-        (("--base", ""), "give --base MODEL"),
+        (("--base", ""), "--base: is empty"),
+        (("--out", ""), "--out: is empty"),
+        (("--style", " "), "--style: is empty"),
+        (("--every-checkpoint",), "mine.safetensors: is one checkpoint alone; leave --every-checkpoint out"),
+        (("--seeds", "1-999999999"), "is 999,999,999 seeds, which are too many at once; ask for 10,000 at most"),
         (("--steps", "0"), "0 is not in the range"),
         (("--device", "tpu"), "is not one of"),
     ],
@@ -114,3 +119,31 @@ def test_a_runs_checkpoint_is_judged_next(run: Run, words: tuple[str, ...], fake
 def test_a_prompt_that_text_encoders_cut_is_warned_of(run: Run, words: tuple[str, ...]) -> None:
     err = run(*words, "--prompt", "山" * 40, "--dry-run")[2]
     assert "the subject may end as late as token 122 of which CLIP reads 77" in err
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_an_unfit_lora_is_refused_before_anything_is_loaded(
+    run: Run, words: tuple[str, ...], fake: Fake, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    numbers = {name: (0 * down, 0 * up) for name, (down, up) in lora_files.weights().items()}
+    lora_files.write(tmp_path / "mine.safetensors", lora_files.named(numbers, "diffusers-peft"))
+    code, _, err = run(*words, *more)
+    assert code == 6
+    assert "mine.safetensors: unfit: all its matrices multiply to zero" in err.splitlines()[-1]
+    assert fake.asked == []
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_a_dry_run_warns_of_a_checkpoint_that_is_unfit(run: Run, words: tuple[str, ...], tmp_path: Path) -> None:
+    trained = run_folders.trained(tmp_path)
+    painting_models.lora(trained / "output" / "checkpoint-8" / WEIGHTS)
+    (trained / "output" / "checkpoint-4" / WEIGHTS).write_bytes(b"weights")
+    code, _, err = run("generate", "mine", "--every-checkpoint", "--base", "tiny", *SMALL, "--dry-run")
+    assert code == 0
+    assert "warning: " in err
+    assert "checkpoint-4" in err
+
+
+def test_a_dry_run_tells_prompts_in_their_order_and_in_one_line_each(run: Run, words: tuple[str, ...]) -> None:
+    out = run(*words, "--prompt", "two\nlines", "--dry-run")[1]
+    assert [line.partition(" (")[0] for line in out.splitlines()[:2]] == ["cat: cat", "two_lines: two lines"]

@@ -59,3 +59,9 @@ def test_our_own_failures_and_interrupts_pass() -> None:
         raise UsageError("mine")
     with pytest.raises(KeyboardInterrupt), faults.clear("fails", "", ""):
         raise KeyboardInterrupt
+
+
+def test_a_mismatch_of_sizes_is_told_in_plain_words() -> None:
+    told = "^x: does not fit: its matrices have other sizes than the model's; take another$"
+    with pytest.raises(TrainerError, match=told), faults.clear("does not fit", "x", "take another"):
+        raise RuntimeError("Error(s) in loading state_dict for X: size mismatch for a.b: copying a param with shape")

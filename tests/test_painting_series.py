@@ -292,3 +292,35 @@ def test_origins_tell_checkpoints_and_base_models_apart(run: Path, tmp_path: Pat
 
 def test_the_tiny_preset_is_the_family_that_these_tests_paint_with() -> None:
     assert (TINY.spec.model.family, TINY.spec.model.flavour) == ("sd3", "tiny")
+
+
+def test_checkpoints_that_are_unfit_are_left_out(request_: Request, run: Path) -> None:
+    (run / "output" / "checkpoint-4" / WEIGHTS).write_bytes(b"weights")
+    fake = Fake()
+    made = paint(replace(request_, every=True), fake)
+    assert [one for one in fake.asked if isinstance(one, str)] == ["take 8"]
+    assert made.failed[0].startswith("step 4: ")
+    assert made.remedies[0]
+    assert (len(made.painted), made.missing) == (4, 4)
+
+
+def test_older_pictures_that_the_page_does_not_show_are_told(request_: Request) -> None:
+    paint(request_, Fake())
+    said: list[str] = []
+    paint(replace(request_, asked=replace(SMALL, seeds=(1,))), Fake(), said)
+    assert said == ["note: grid.png shows the pictures of this command alone; 2 older pictures stay in the folder"]
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_a_model_is_opened(request_: Request, tmp_path: Path) -> None:
+    fake, out = Fake(), tmp_path / "new" / ("x" * 300)
+    with pytest.raises(TrainerError, match="cannot be written into: file name too long; give --out another folder"):
+        paint(replace(request_, out=out), fake)
+    assert fake.asked == []
+    assert not out.parent.exists()
+
+
+def test_an_error_names_its_column_once(request_: Request) -> None:
+    failure = TrainerError("is unfit", "mine", "take another")
+    said: list[str] = []
+    paint(replace(request_, every=True), Fake(unfit={4: failure}), said)
+    assert "warning: step 4: is unfit; take another" in said

@@ -9,8 +9,8 @@ import pytest
 from kanjiprep.errors import UsageError
 from kanjiprep.publishing import tuned as tuneds
 from kanjiprep.publishing.painting import texts
-from kanjiprep.publishing.painting.texts import Asked, seeds, short_name
-from kanjiprep.publishing.painting.wish import refuse_size
+from kanjiprep.publishing.painting.texts import Asked, Named, seeds, short_name
+from kanjiprep.publishing.painting.wish import Wish, refuse_size
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training.prompts import SHORT_NAME
 from kanjiprep.training.run_spec import Validation
@@ -33,7 +33,7 @@ def test_seeds_are_a_list_with_ranges() -> None:
     assert seeds("0") == (0,)
 
 
-@pytest.mark.parametrize("text", ["", "x", "4-1", "-1", "1,,2", "1.5", "4294967296", "0-99999", "1--2", "\u0661"])
+@pytest.mark.parametrize("text", ["", "x", "4-1", "-1", "1,,2", "1.5", "4294967296", "1--2", "\u0661"])
 def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no list of seeds; write it as 1,2,3 or 1-4"):
         seeds(text)
@@ -101,6 +101,13 @@ def test_the_creatures_are_painted_once_each_with_further_seeds_for_pikachus() -
     assert told.startswith(
         "'Pikachu' is there 3 times, with further seeds each time: pikachu_1 from seed 1, pikachu_2"
     )
+
+
+def test_prompts_that_all_have_the_seeds_of_the_validation_are_told_so() -> None:
+    made = [Named(name, Wish("Pikachu", "Pikachu", seed=42)) for name in ("pikachu_1", "pikachu_2")]
+    assert list(texts.repeated(made)) == [
+        "'Pikachu' is there 2 times, each time with the same seeds, as in the run's validation: pikachu_1, pikachu_2"
+    ]
 
 
 def test_a_prompt_beside_a_library_is_added_and_the_same_one_counts_once() -> None:

@@ -90,3 +90,9 @@ def test_a_style_or_library_that_is_none_is_refused(tmp_path: Path) -> None:
         prompts.style("odd.toml", tmp_path)
     with pytest.raises(UsageError, match="^--library: no prompts file 'creature', did you mean 'creatures'"):
         prompts.library("creature", tmp_path)
+
+
+def test_a_library_without_prompts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").write_text("[prompts]\n", "utf-8")
+    with pytest.raises(UsageError, match=r"none\.toml: holds no prompts; write them as name = "):
+        prompts.library("none.toml", tmp_path)

@@ -72,9 +72,12 @@ def app(
     Only this machine can open the page, and it asks nobody on the network. Ctrl-C ends it; pictures that
     were not downloaded are gone then.
     """
+    from kanjiprep.cli.generating import refuse_empty
     from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing.page import serve
 
+    for option, given in (("--base", base), ("--dataset", dataset)):
+        refuse_empty(option, given)
     serve.refuse_without_extra()
     what = trained_of(what, quiet=False)
     with serve.own_folder() as folder:
@@ -94,16 +97,15 @@ def _serving(what: str, base: str | None, ways: Ways, dataset: str | None, port:
     import platformdirs
 
     from kanjiprep.cli.publishing import folder_of
-    from kanjiprep.publishing.page import judged, saving, serve
+    from kanjiprep.publishing.page import judged, ready, saving, serve
     from kanjiprep.publishing.page import offer as offers
-    from kanjiprep.publishing.painting import base as bases
 
     offer = offers.offer(what, base)
     folder = None if dataset is None else folder_of(dataset, quiet=False)
     if folder is not None:
         judged.training_of(offer.run, folder)  # what is wrong with it is told now, and not below every picture
-    if bases.here(offer.base) is None:
-        talk.say(f"note: {offer.base} is not on this machine, and is fetched for the first picture")
+    for line in ready.notes(offer, ways):
+        talk.say(line)
     bands = platformdirs.user_cache_path("kanjiprep") / "bands"
     opening = functools.partial(_opening, offer.base, ways)
     loading = judged.loading(offer.run, folder, bands)
