@@ -14,7 +14,7 @@ from kanjiprep.evaluation.strips.labels import Labels
 from kanjiprep.progress import silent
 from kanjiprep.publishing import tuned as tuneds
 from kanjiprep.publishing.painting import base as bases
-from kanjiprep.publishing.painting import origins, planned, series, sheet
+from kanjiprep.publishing.painting import looked, origins, planned, series, sheet
 from kanjiprep.publishing.painting.devices import Ways
 from kanjiprep.publishing.painting.planned import Request
 from kanjiprep.publishing.painting.series import Made
@@ -317,6 +317,15 @@ def test_a_folder_that_cannot_be_made_is_told_before_a_model_is_opened(request_:
         paint(replace(request_, out=out), fake)
     assert fake.asked == []
     assert not out.parent.exists()
+
+
+def test_a_folder_that_somebody_takes_meanwhile_is_told(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "taken"
+    monkeypatch.setattr(looked, "try_folder", lambda folder: folder.write_text("mine", "utf-8"))
+    with pytest.raises(TrainerError, match="cannot be made: file exists; give --out another folder"):
+        paint(replace(request_, out=out), Fake())
 
 
 def test_an_error_names_its_column_once(request_: Request) -> None:
