@@ -18,7 +18,6 @@ from kanjiprep.publishing import (
     extras,
     front_matter,
     licences,
-    lora_repair,
     merging,
     model_card,
     run_facts,
@@ -28,6 +27,7 @@ from kanjiprep.publishing import (
 )
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.destination import CARD, Destination
+from kanjiprep.publishing.doctor import fixed
 from kanjiprep.publishing.model_facts import Adapter, ModelFacts
 from kanjiprep.publishing.run_facts import RunFacts
 from kanjiprep.publishing.widgets import Gallery
@@ -95,7 +95,7 @@ def lay_out(source: Source, there: Destination, out: Path) -> Prepared:
         HubError: If the card there cannot be merged, or ``out`` cannot be written.
     """
     out.mkdir(parents=True)
-    repairs = lora_repair.repair(source.chosen.weights, out / WEIGHTS, source.facts.planned_alpha)
+    repairs = fixed.fix(source.chosen.weights, out / WEIGHTS, source.facts.planned_alpha)
     inspected = lora.inspect(out / WEIGHTS)
     gallery = widgets.write(source.run, source.state, source.chosen, out)
     beside = extras.extras(source.run)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kanjiprep.evaluation.weights import lora
-from kanjiprep.publishing import lora_repair
+from kanjiprep.publishing.doctor import fixed
 from kanjiprep.training.trainer import Trainer
 from tests import lora_files
 
@@ -69,7 +69,7 @@ def apply(trainer: Trainer, tiny_sd3: Path, made: Path) -> Iterator[Apply]:
 def test_a_mended_file_is_as_strong_as_it_was_trained(
     apply: Apply, made: Path, tmp_path: Path, name: str, alpha: float | None, tolerance: float
 ) -> None:
-    assert lora_repair.repair(made / name / NAME, tmp_path / NAME, alpha)
+    assert fixed.fix(made / name / NAME, tmp_path / NAME, alpha)
     from_wanted, from_base = apply(name, tmp_path / NAME)
     assert from_base > 0.03, "it does something"
     assert from_wanted < tolerance * from_base

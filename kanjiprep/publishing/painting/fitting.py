@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation.weights import lora as loras
 from kanjiprep.evaluation.weights import safetensors_file
-from kanjiprep.publishing import lora_repair
 from kanjiprep.publishing.doctor import fixed
 from kanjiprep.publishing.doctor import plan as mending
 from kanjiprep.publishing.painting import base as bases
@@ -111,7 +110,7 @@ def _fit(tuned: Tuned) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="kanjiprep-lora-") as folder:
         copy = Path(folder) / _FILE
-        lora_repair.repair(tuned.path, copy, alpha)
+        fixed.fix(tuned.path, copy, alpha)
         yield copy
 
 
