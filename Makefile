@@ -35,7 +35,7 @@ format:          ## Let ruff mend what it can
 
 docs:            ## Renew the reference in README.md, the rules in docs/rules.md and the front page of the help
 	$(BIN)/python -m kanjiprep.cli.reference
-	$(BIN)/cog -r README.md docs/presets.md docs/rules.md
+	$(BIN)/cog -r README.md docs/presets.md docs/rules.md docs/step-table.md
 
 golden:          ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q --update-golden tests/test_raster.py tests/test_card.py

@@ -58,7 +58,7 @@ def test_an_unknown_name_is_told_with_a_guess() -> None:
         gpus.gpu_named(TABLE, "a100-40gb-smx")
 
 
-GPU = 'name = "x"\ntitle = "X"\nmemory_gib = 10\nmemory_how = "seen"\ntflops_source = "x"\n'
+GPU = 'name = "x"\ntitle = "X"\nmemory_gib = 10\nmemory_how = "seen"\ntflops_source = "x"\nbandwidth_tb_s = 1\n'
 HEAD = 'prices_read = "2026-01-01"\nprices_source = "x"\n'
 
 

@@ -47,16 +47,16 @@ def gib(gigabytes: float) -> float:
 @pytest.mark.parametrize(("rank", "batch", "reported_gb"), REPORTED_GB)
 def test_the_estimate_meets_what_the_guide_reports(rank: int, batch: int, reported_gb: float) -> None:
     total = memory.vram(replace(GUIDE, rank=rank, batch=batch)).total
-    assert total.value == pytest.approx(gib(reported_gb), rel=0.052), "if a GB is 10^9 bytes"
-    assert total.value == pytest.approx(reported_gb, rel=0.06), "if it is 2^30"
-    assert total.low < gib(reported_gb) < reported_gb < total.high
+    assert total.value == pytest.approx(reported_gb, rel=0.04), "if a GB is 2^30 bytes"
+    assert total.value == pytest.approx(gib(reported_gb), rel=0.08), "if it is 10^9"
+    assert total.low < reported_gb < total.high
 
 
 @pytest.mark.parametrize(("rank", "reported_gb"), REPORTED_AT_VALIDATION_GB)
 def test_the_estimate_meets_what_the_guide_reports_of_validation(rank: int, reported_gb: float) -> None:
     peak = memory.vram(replace(GUIDE, rank=rank, validation_px=1024)).peak
-    assert peak.value == pytest.approx(gib(reported_gb), rel=0.052), "if a GB is 10^9 bytes"
-    assert peak.value == pytest.approx(reported_gb, rel=0.081), "if it is 2^30"
+    assert peak.value == pytest.approx(reported_gb, rel=0.065), "if a GB is 2^30 bytes"
+    assert peak.value == pytest.approx(gib(reported_gb), rel=0.08), "if it is 10^9"
     assert peak.low < gib(reported_gb) < reported_gb < peak.high
 
 
@@ -72,7 +72,8 @@ def test_the_smallest_published_run_fits_its_card() -> None:
 def test_text_encoders_take_what_the_guide_saw_unloaded() -> None:
     """ "10.4 GB": SimpleTuner's own message, which divides by 2^30."""
     caching = memory.vram(replace(GUIDE, resolution_px=512)).caching
-    assert caching.value - memory.OVERHEAD_GIB.value == pytest.approx(10.4, abs=0.02)
+    overhead = memory.vram(replace(GUIDE, resolution_px=512)).overhead
+    assert caching.value - overhead.value == pytest.approx(10.4, abs=0.02)
 
 
 def test_full_fine_tuning_of_large_does_not_fit_where_it_was_reported_not_to() -> None:
@@ -96,11 +97,21 @@ def test_parts_are_what_they_say() -> None:
     parts = memory.vram(replace(GUIDE, rank=768))
     numbers = 567_803_904 / 2**30
     assert parts.base.value == pytest.approx(2 * (8_056_627_520 + 192 * 192 * 2432) / 2**30)
-    assert parts.adapter.value == parts.gradients.value == pytest.approx(2 * numbers)
+    assert parts.adapter.value == pytest.approx(2 * numbers)
+    assert parts.gradients.value == pytest.approx(2 * numbers - 2 * 38 * 4327 * 2432 / 2**30)
     assert parts.optimizer.value == pytest.approx(6 * numbers)
     assert (parts.validation.value, parts.base.how, parts.activations.how) == (0, "computed", "estimated")
     assert parts.total.how == "estimated"
     assert parts.peak == replace(parts.total, source=parts.peak.source)
+
+
+def test_gradients_come_as_activations_go() -> None:
+    one = replace(GUIDE, rank=768, resolution_px=512)
+    beyond = [memory.vram(replace(one, batch=batch)).gradients.value for batch in (1, 2, 6)]
+    assert beyond[0] > beyond[1] > beyond[2] == 0
+    assert memory.vram(replace(one, gradient_checkpointing=False)).gradients.value == 0
+    unet = memory.vram(replace(one, family="sd1x", flavour="1.5"))
+    assert unet.gradients.value == unet.adapter.value
 
 
 def test_quantised_weights_take_less() -> None:
@@ -121,7 +132,7 @@ def test_more_gpus_take_more_each_unless_they_share() -> None:
     alone = memory.vram(replace(full, gpus=1))
     assert memory.vram(full).total.value > alone.total.value
     assert memory.fits(alone, gpu("h100-80gb-sxm")) == "tight"
-    assert memory.fits(memory.vram(full, "zero2"), gpu("a100-40gb-sxm")) == "fits"
+    assert memory.fits(memory.vram(full, "zero2"), gpu("a100-40gb-sxm")) == "tight"
     assert memory.vram(full, "full").total.value < memory.vram(full, "zero2").total.value
     assert memory.vram(replace(full, gpus=1), "full").base == alone.base
 
@@ -138,7 +149,7 @@ def test_optimizers_are_measured_computed_or_admittedly_unknown() -> None:
 def test_a_verdict_knows_the_band(need: float, verdict: str) -> None:
     part = Figure(need, 0.9 * need, 1.25 * need, "GiB", "estimated", "x")
     nothing = Figure(0, 0, 0, "GiB", "computed", "x")
-    of = memory.Memory(part, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    of = memory.Memory(part, *[nothing] * 8)
     assert memory.fits(of, gpu("a100-40gb-sxm")) == verdict
 
 

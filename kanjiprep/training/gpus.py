@@ -25,6 +25,7 @@ class Gpu:
         memory_gib: What a program can have of it.
         memory_how: ``seen`` in public messages, or ``estimated`` from the figure on the box.
         tflops_source: Who says so.
+        bandwidth_tb_s: Of its memory, in 10^12 bytes a second, by its maker.
         bf16_tflops: Peak, dense, in 10^12 operations a second; None if the chip has no bf16.
     """
 
@@ -33,6 +34,7 @@ class Gpu:
     memory_gib: Annotated[float, Bounds(above=0)]
     memory_how: Literal["seen", "estimated"]
     tflops_source: str
+    bandwidth_tb_s: Annotated[float, Bounds(above=0)]
     bf16_tflops: Annotated[float, Bounds(above=0)] | None = None
 
 

@@ -3,8 +3,9 @@
 Activations follow formulas in tokens, width and blocks. Their constants are fitted to a count of every tensor that is
 alive in a training step of the real models (benchmarks/activations.py: diffusers 0.42.1, peft 0.21.2, torch 2.13.0,
 meta device, flash attention): worst error of the fit 1.8 %, over 512 and 1024 px, batch 1 and 6, rank 16 and 768.
-No GPU was at hand, so the fixed overhead is what five published totals leave, half way between what they say if
-their GB are 10^9 bytes and if they are 2^30: the estimate meets them within 5.1 % and 8.0 %. Its band covers both.
+What comes on top was then measured on an H200 (benchmarks/gpu/step_table.py): PyTorch handed out 0.74 GiB more than
+the count for Large and 0.95 for Medium whatever the setting, once it is seen that a LoRA's gradients come as the
+activations go. The whole meets the 27 measured training steps within 3 % (benchmarks/gpu/fit_table.py).
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ GIB: Final = 2**30
 Sharding = Literal["none", "zero2", "full"]
 Verdict = Literal["fits", "tight", "does not fit"]
 
-OVERHEAD_GIB: Final = Figure(
-    1.4,
-    0.4,
-    2.4,
-    "GiB",
-    "estimated",
-    "CUDA context, workspaces, rounding: what five totals of Stability's guide leave",
-)
+_CONTEXT_GIB: Final = 0.75
+"""Outside of PyTorch's allocator: CUDA's context and libraries, as an H200 with driver 580.159 showed it."""
+_WORKSPACE_GIB: Final = 0.57
+"""Beside all that was counted; and once more as much as the table of positions, for a reason that was not found."""
+_OVERHEAD_BAND_GIB: Final = 0.4
+_RESERVE: Final = {True: 0.105, False: 0.044}
+"""Share of the activations, by checkpointing."""
+_RESERVE_GIB: Final = 0.3
+_RESERVE_OF_GRADIENTS: Final = 0.32
+"""Fitted to what PyTorch reserved beyond what it handed out, worst error 0.63 GiB of 88."""
 _COUNTED: Final = "formula fitted to a count of live tensors on the meta device, worst error 1.8 %"
 _GUIDE: Final = "nothing of the training's memory reused, as two totals of Stability's guide suggest"
 
@@ -108,10 +111,11 @@ class Memory:
     Attributes:
         base: Weights of the model.
         adapter: Weights of the LoRA.
-        gradients: Of what is trained.
+        gradients: Of what is trained, beyond the activations that are gone by the time they come.
         optimizer: Its states.
         activations: Peak in a step, beside all of the above.
-        overhead: CUDA's own.
+        overhead: CUDA's own, and workspaces.
+        reserve: What PyTorch keeps because free pieces do not fit; given back when memory runs short.
         validation: What a validation picture takes on top.
         caching: What encoding captions and pictures takes before the model is loaded: the peak of a small run.
     """
@@ -122,6 +126,7 @@ class Memory:
     optimizer: Figure
     activations: Figure
     overhead: Figure
+    reserve: Figure
     validation: Figure
     caching: Figure
 
@@ -156,15 +161,17 @@ def vram(workload: Workload, sharding: Sharding = "none") -> Memory:
     trained = models.trained_parameters(workload)
     parts = 1 if sharding == "none" else workload.gpus
     is_lora = workload.train == "lora"
+    alive, overhead = activation_bytes(workload), _overhead(model)
     return Memory(
         base=_base(model, workload, sharding),
         adapter=_numbers(2 * trained * is_lora, "numbers x 2 bytes (bf16), as saved by SimpleTuner 4.10.1"),
-        gradients=_gradients(trained, workload.gpus, parts, sharding),
+        gradients=_gradients(workload, trained, parts, sharding),
         optimizer=_optimizer(workload.optimizer, trained, parts, sharding),
-        activations=_with_band(activation_bytes(workload)),
-        overhead=OVERHEAD_GIB,
+        activations=_with_band(alive, workload),
+        overhead=overhead,
+        reserve=_reserve(workload, alive, trained),
         validation=_validation(workload.validation_px),
-        caching=_caching(model, workload.resolution_px),
+        caching=_caching(model, workload.resolution_px, overhead),
     )
 
 
@@ -210,9 +217,9 @@ def _base(model: Model, workload: Workload, sharding: Sharding) -> Figure:
     return within(share + gathered, 0.1, "GiB", "estimated", f"a share {_IN_FP32}, and two blocks gathered in bf16")
 
 
-def _gradients(trained: int, gpus: int, parts: int, sharding: Sharding) -> Figure:
-    if gpus == 1:
-        return _numbers(2 * trained, "numbers x 2 bytes (bf16)")
+def _gradients(workload: Workload, trained: int, parts: int, sharding: Sharding) -> Figure:
+    if workload.gpus == 1:
+        return _gradients_alone(workload, trained)
     if parts == 1:
         source = "numbers x 2 bytes (bf16), and DistributedDataParallel's buckets of the same size"
         return _numbers(4 * trained, source)
@@ -220,6 +227,22 @@ def _gradients(trained: int, gpus: int, parts: int, sharding: Sharding) -> Figur
     each, kind = (4, _IN_FP32) if sharding == "full" else (2, "in bf16")
     source = f"a share {kind}, and a bucket on its way"
     return within((each * trained / parts + bucket) / GIB, 0.1, "GiB", "estimated", source)
+
+
+def _gradients_alone(workload: Workload, trained: int) -> Figure:
+    """All of them; of a LoRA on SD3 what is more than the backward pass has freed when the last one comes."""
+    if workload.train == "full" or workload.family != "sd3":
+        return _numbers(2 * trained, "numbers x 2 bytes (bf16)")
+    source = "numbers x 2 bytes (bf16), less the activations that are gone by then"
+    return _numbers(max(0.0, 2 * trained - _freed_bytes(workload)), source)
+
+
+def _freed_bytes(workload: Workload) -> float:
+    """Activations at the peak that are gone when the backward pass ends: with checkpointing, the blocks' inputs."""
+    if not workload.gradient_checkpointing:
+        return activation_bytes(workload)
+    model = models.model_of(workload.family, workload.flavour)
+    return workload.batch * _input_bytes(model, workload.resolution_px)
 
 
 def _optimizer(optimizer: str, trained: int, parts: int, sharding: Sharding) -> Figure:
@@ -231,9 +254,26 @@ def _numbers(count_bytes: float, source: str) -> Figure:
     return exact(count_bytes / GIB, "GiB", "computed", source)
 
 
-def _with_band(count_bytes: int) -> Figure:
+def _with_band(count_bytes: int, workload: Workload) -> Figure:
     value = count_bytes / GIB
+    if workload.family == "sd3" and workload.train == "lora" and workload.gpus == 1:
+        source = f"{_COUNTED}; an H200 held as much, within 1 %"
+        return Figure(value, 0.97 * value, 1.03 * value, "GiB", "estimated", source)
     return Figure(value, 0.9 * value, 1.25 * value, "GiB", "estimated", _COUNTED)
+
+
+def _overhead(model: Model) -> Figure:
+    value = _CONTEXT_GIB + _WORKSPACE_GIB + 2 * model.buffer_values / GIB
+    low, high = value - _OVERHEAD_BAND_GIB, value + _OVERHEAD_BAND_GIB
+    source = "CUDA and workspaces as an H200 showed them, docs/step-table.md"
+    return Figure(value, low, high, "GiB", "estimated", source)
+
+
+def _reserve(workload: Workload, alive_bytes: int, trained: int) -> Figure:
+    share = _RESERVE[workload.gradient_checkpointing] * alive_bytes + _RESERVE_OF_GRADIENTS * 2 * trained
+    value = _RESERVE_GIB + share / GIB
+    source = "what PyTorch kept on an H200, docs/step-table.md; it gives it back when memory runs short"
+    return Figure(value, 0.0, 1.5 * value, "GiB", "estimated", source)
 
 
 def _validation(validation_px: int) -> Figure:
@@ -243,11 +283,11 @@ def _validation(validation_px: int) -> Figure:
     return Figure(_VAE_GIB + decode, 0.0, _VAE_GIB + 1.5 * decode, "GiB", "estimated", f"VAE and decoding; {_GUIDE}")
 
 
-def _caching(model: Model, resolution_px: int) -> Figure:
+def _caching(model: Model, resolution_px: int, overhead: Figure) -> Figure:
     encoders = sum(2 * count for name, count, _ in model.files if name != "VAE") / GIB
     pictures = _VAE_GIB + _ENCODED_AT_ONCE * _ENCODE_BYTES_PX * resolution_px**2 / GIB
     held = exact(max(encoders, pictures), "GiB", "computed", "")
-    return total((held, OVERHEAD_GIB), "GiB", "encoding captions (all text encoders in bf16), then pictures")
+    return total((held, overhead), "GiB", "encoding captions (all text encoders in bf16), then pictures")
 
 
 def _sd3_bytes(model: Model, workload: Workload) -> float:
@@ -255,11 +295,16 @@ def _sd3_bytes(model: Model, workload: Workload) -> float:
     image = models.tokens(model, "image", 2, workload.resolution_px)
     dual = next(one.count for one in model.attentions if one.keys == "image")
     if workload.gradient_checkpointing:
-        inputs = 2 * model.blocks * (image + model.text_tokens)
         again = image * (fit.image + fit.dual * (dual > 0)) + model.text_tokens * fit.text
-        return model.width * (inputs + again)
+        return _input_bytes(model, workload.resolution_px) + model.width * again
     by_block = model.blocks * (image * fit.image + model.text_tokens * fit.text)
     return model.width * (by_block + dual * image * fit.dual)
+
+
+def _input_bytes(model: Model, resolution_px: int) -> float:
+    """Of what goes into every block, kept with checkpointing, of one sample."""
+    image = models.tokens(model, "image", 2, resolution_px)
+    return 2.0 * model.width * model.blocks * (image + model.text_tokens)
 
 
 def _sd1x_bytes(model: Model, workload: Workload) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Final
 
-from kanjiprep.training import curve_picture, our_words, speed
+from kanjiprep.training import curve_picture, our_words
 from kanjiprep.training.machines import Machine
 from kanjiprep.training.plan import Costs, Difference, Plan
 from kanjiprep.training.provenance import Figure, scale, short
@@ -52,15 +52,8 @@ def lines(plan: Plan, rates: Sequence[float]) -> list[str]:
         _others(plan.costs),
         findings(plan.findings),
         sources.lines(),
-        _reasons(plan),
     )
     return [line for part in parts for line in part]
-
-
-def _reasons(plan: Plan) -> Iterator[str]:
-    """Why hours have the band they have."""
-    if plan.costs.duration is not None:
-        yield f"The band of the hours is that of the share of a GPU's peak: {speed.UTILISATION.source}."
 
 
 def findings(found: Sequence[Finding]) -> Iterator[str]:
