@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from platformdirs import user_data_path
 
 from kanjiprep import __version__
+from kanjiprep.cli import talk
 from kanjiprep.cli.app import app
 from kanjiprep.cli.comfyui import comfyui
 from kanjiprep.cli.dataset import build, check
@@ -18,6 +20,7 @@ from kanjiprep.cli.doctor import lora
 from kanjiprep.cli.generating import generate
 from kanjiprep.cli.judging import report, score
 from kanjiprep.cli.publishing import publish, push
+from kanjiprep.cli.renting import remind, remote, setup_remote
 from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
 from kanjiprep.cli.watching import monitor, stop
@@ -37,6 +40,8 @@ class _Door(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        if (user_data_path("kanjiprep") / "rentals.jsonl").exists():  # or nothing of renting is even imported
+            remind(talk.say)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -85,6 +90,8 @@ for _command in (
     lora,
     presets,
     setup_trainer,
+    setup_remote,
+    remote,
 ):
     door.add_command(_command)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import talk, there
 from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def score(
     from kanjiprep.evaluation import scoring
 
     source = scoring.Source(pictures, pattern, columns, rows or 1, _steps(steps))
+    there.bring(pictures, as_json)
     _refuse_idle("a strip, with --columns", columns is None, {"--rows": rows, "--steps": steps})
     _refuse_idle("a run or a folder", columns is not None, {"--size-px": size_px})
     with talk.progress(quiet=as_json) as progress:
@@ -205,6 +206,8 @@ def report(
     from kanjiprep.evaluation import reporting
 
     ways = _ways(dataset, weights, False, size_px, as_json)
+    for one in runs:
+        there.bring(one, as_json)
     with talk.progress(quiet=as_json) as progress:
         made = reporting.report(list(runs), ways, out, progress)
     if as_json:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kanjiprep.cli import talk, watching
+from kanjiprep.cli import talk, there, watching
 from kanjiprep.cli.training import launch_line, market, places_of, read_dataset, run_options
 from kanjiprep.errors import Interrupted, UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kanjiprep.training.launch import Prepared
     from kanjiprep.training.pictures import Dataset
     from kanjiprep.training.presets import Preset
+    from kanjiprep.training.remote.there import Job
     from kanjiprep.training.running.files import Pulse
     from kanjiprep.training.trainer import Trainer
 
@@ -51,6 +52,17 @@ class _Run:
     notes: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a run elsewhere is launched: where and by which key, rented without asking, left alone, told in JSON."""
+
+    where: str
+    ssh_key: Path | None
+    yes: bool
+    detach: bool
+    as_json: bool
+
+
 @click.command(
     "launch-simpletuner",
     short_help="Render, check, start, watch and guard a run.",
@@ -59,6 +71,8 @@ Examples:
   kanjiprep launch-simpletuner sd35-large-lora
   kanjiprep launch-simpletuner sd35-large-lora --detach --max-usd 40 --guard rollback
   kanjiprep launch-simpletuner runs/sd35-large-lora --resume
+  kanjiprep launch-simpletuner sd35-large-lora --on ssh://ubuntu@203.0.113.7
+  kanjiprep launch-simpletuner sd35-large-lora --on lambda --max-usd 60
   kanjiprep launch-simpletuner sd35-large-lora --dry-run""",
 )
 @run_options
@@ -68,6 +82,21 @@ Examples:
 )
 @click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Stop after so many hours of training.")
 @click.option("--max-usd", type=click.FloatRange(0, min_open=True), help="Stop after so many dollars.")
+@click.option(
+    "--on",
+    "where",
+    default="local",
+    show_default=True,
+    metavar="local|ssh://USER@HOST|lambda",
+    help="Where: here, on a box that you have, or on one that is rented for it.",
+)
+@click.option(
+    "--ssh-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private key for ssh://...  [default: as ssh finds it]",
+)
+@click.option("--yes", is_flag=True, help="Rent without asking once more.")
+@click.option("--allow-arm", is_flag=True, help="Try a box with an ARM processor, such as a GH200.")
 @click.option("--detach", is_flag=True, help="Return as soon as it has started.")
 @click.option("--resume", is_flag=True, help="PRESET is a run: go on with it, or take over its trainer.")
 @click.option("--dry-run", is_flag=True, help="Render and check, start nothing, and print the line that would.")
@@ -81,6 +110,10 @@ def launch_simpletuner(
     guard: str | None,
     max_hours: float | None,
     max_usd: float | None,
+    where: str,
+    ssh_key: Path | None,
+    yes: bool,
+    allow_arm: bool,
     detach: bool,
     resume: bool,
     dry_run: bool,
@@ -94,6 +127,10 @@ def launch_simpletuner(
     terminal. Ctrl-C asks whether to leave it alone or to stop it. SimpleTuner is looked for in --trainer,
     KANJIPREP_SIMPLETUNER, the environment that kanjiprep setup-trainer made, and on PATH.
 
+    With --on the run is set up and started on another machine, which needs nobody here; what it makes is
+    brought into runs/NAME as it goes. A box that is rented is given back at the end, and Lambda is asked whether
+    it is gone. --max-hours or --max-usd is needed for it.
+
     Exit code 0 means that the trainer itself says it is done, 6 that it failed, 7 that a limit stopped it,
     8 that the guard did, 130 that somebody did.
     """
@@ -101,10 +138,17 @@ def launch_simpletuner(
 
     limits = {"policy": guard, "max_hours": max_hours, "max_usd": max_usd}
     wanted = {key: value for key, value in limits.items() if value is not None}
+    there.refuse_unknown(where)
     if resume:
         _refuse_with_resume(settings, name, dry_run, trainer)
-        return _attend(_resume(preset, wanted), detach, as_json)
+        return _go_on(preset, wanted, detach, as_json)
     words = (*settings, *(f"guard.{key}={value}" for key, value in wanted.items()))
+    if where != there.LOCAL:
+        _refuse_elsewhere(trainer, dry_run, where)
+        found = shelf.load(preset, words)
+        named = (dataset, read_dataset(dataset, as_json))
+        job = there.job_of(found, named, _named(name, found.name), allow_arm)
+        return _launch_there(job, Ways(where, ssh_key, yes, detach, as_json))
     found, engine = shelf.load(preset, words), _find(trainer)
     whole = read_dataset(dataset, as_json)
     prepared = _prepare(found, whole, _Run(_named(name, found.name), engine, as_json, is_starting=not dry_run))
@@ -124,6 +168,33 @@ def _refuse_with_resume(settings: tuple[str, ...], name: str | None, dry_run: bo
             f"{given[0]} cannot be had with --resume: a run goes on as it was launched",
             remedy="launch a new run for that; --guard, --max-hours and --max-usd can be changed",
         )
+
+
+def _go_on(run: str, limits: dict[str, Any], detach: bool, as_json: bool) -> int:
+    from kanjiprep.training.remote import place
+
+    found = place.find(run)
+    if found is not None:
+        from kanjiprep.cli import renting
+
+        attended = there.reached(*found, as_json)
+        code, is_over = there.resume(attended, limits, detach, as_json)
+        return renting.end(attended, code) if is_over else code
+    return _attend(_resume(run, limits), detach, as_json)
+
+
+def _refuse_elsewhere(trainer: str | None, dry_run: bool, where: str) -> None:
+    given = next((name for name, value in {"--trainer": trainer, "--dry-run": dry_run}.items() if value), "")
+    if given:
+        raise UsageError(f"{given} is for a run on this machine, not on {where}", "", "plan it with kanjiprep plan")
+
+
+def _launch_there(job: Job, ways: Ways) -> int:
+    if ways.where == there.LAMBDA:
+        from kanjiprep.cli import renting
+
+        return renting.launch(job, yes=ways.yes, detach=ways.detach, as_json=ways.as_json)
+    return there.launch(job, there.place_of(job, ways.where, ways.ssh_key), ways.detach, ways.as_json)
 
 
 def _resume(run: str, limits: dict[str, Any]) -> Path:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import click
 
-from kanjiprep.cli import talk
-from kanjiprep.errors import Interrupted, TrainerError
-
-if TYPE_CHECKING:
-    from kanjiprep.training.running.monitor import Screen
-    from kanjiprep.training.running.view import View
+from kanjiprep.cli import screens, talk
+from kanjiprep.errors import Interrupted, TrainerError, UsageError
 
 _RUN = click.argument("run")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -34,19 +25,37 @@ Examples:
 )
 @_RUN
 @click.option("--once", is_flag=True, help="Look once instead of watching it to its end.")
+@click.option(
+    "--tunnel",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Have this port of its box here too, for TensorBoard.",
+)
 @_JSON
-def monitor(run: str, once: bool, as_json: bool) -> int:
+def monitor(run: str, once: bool, tunnel: int | None, as_json: bool) -> int:
     """Show how far RUN is, what it shows and costs, and what is wrong with it.
 
     RUN is a run folder, or a name in runs/; it may be running, over, crashed, or a copy. It is only read.
     Watched to its end, the exit code is that of launch-simpletuner; looked at once, it is 0.
+
+    A run on a box is looked at there, and what it has made is brought here as it goes. A connection that is
+    lost is made again for as long as it takes; the run does not need it.
     """
+    from kanjiprep.cli import renting, there
+    from kanjiprep.training.remote import place
     from kanjiprep.training.running import files
     from kanjiprep.training.running.looking import Window
 
+    found = place.find(run)
+    if found is not None:
+        attended = there.reached(*found, as_json)
+        code, is_over = there.monitor(attended, once, tunnel, as_json)
+        return renting.end(attended, code) if is_over else code
+    if tunnel is not None:
+        raise UsageError("is for a run on a box", "--tunnel", "this one is here")
     folder = files.find(run)
     if once or as_json:
-        show(Window(folder).look(), as_json)
+        screens.show(Window(folder).look(), as_json)
         return 0
     try:
         return watch(folder, as_json)
@@ -70,10 +79,19 @@ def stop(run: str, now: bool, as_json: bool) -> None:
     """Have RUN make a checkpoint, end it, and see that nothing of it is left.
 
     The trainer makes it after its present step. Its supervisor does all this; if that is gone and the
-    trainer is not, this command takes its place.
+    trainer is not, this command takes its place. What a run on a box has made is brought here, and each file
+    of it compared; a box that was rented for it is given back then.
     """
+    from kanjiprep.cli import renting, there
+    from kanjiprep.training.remote import place
     from kanjiprep.training.running import files
 
+    found = place.find(run)
+    if found is not None:
+        attended = there.reached(*found, as_json)
+        there.stop(attended, with_checkpoint=not now, as_json=as_json)
+        renting.end(attended, 0)
+        return
     stop_run(files.find(run), with_checkpoint=not now, as_json=as_json)
 
 
@@ -109,34 +127,7 @@ def watch(run: Path, as_json: bool, notes: Mapping[str, object] = MappingProxyTy
     from kanjiprep.training.running import monitor
     from kanjiprep.training.running.looking import Window
 
-    with _screen(as_json) as screen:
-        seen = monitor.watch(Window(run), screen)
-    show(seen, as_json, notes)
+    with screens.screen(as_json) as shown:
+        seen = monitor.watch(Window(run), shown)
+    screens.show(seen, as_json, notes)
     return TrainerError.exit_code if seen.exit_code is None else seen.exit_code
-
-
-@contextmanager
-def _screen(quiet: bool) -> Iterator[Screen]:
-    """A table that renews itself on a terminal, plain lines elsewhere, nothing when ``quiet``."""
-    from kanjiprep.training.running import monitor, view_text
-
-    if quiet:
-        yield lambda seen: None  # noqa: ARG005
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with talk.live_lines() as draw:
-            yield lambda seen: draw(view_text.lines(seen))
-    else:
-        yield monitor.Lines(talk.say)
-
-
-def show(seen: View, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> None:
-    """Print ``seen`` and the next step."""
-    from kanjiprep.training.running import view_text
-
-    if as_json:
-        talk.print_json({**dataclasses.asdict(seen), **notes})
-        return
-    for line in view_text.lines(seen):
-        click.echo(line)
-    if seen.advice:
-        talk.say(f"Next: {seen.advice}")

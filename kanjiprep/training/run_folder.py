@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -105,7 +105,7 @@ def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Datas
         (folder / name).write_bytes(data)
     lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     (folder / SUMS).write_text("".join(lines), "utf-8")
-    _link(folder / PICTURES, dataset)
+    link(folder / PICTURES, dataset.folder, (picture.file_name for picture in dataset.pictures))
 
 
 def refuse_begun(run: Path) -> None:
@@ -165,10 +165,15 @@ def earlier(run: Path) -> tuple[tuple[int, ...], Mapping[str, object] | None]:
     return steps, previous if isinstance(previous, dict) else None
 
 
-def _link(folder: Path, dataset: Dataset) -> None:
+def link(folder: Path, dataset: Path, names: Iterable[str]) -> None:
+    """Make ``folder`` with links to the pictures of that name in ``dataset``.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     folder.mkdir()
-    for picture in dataset.pictures:
-        (folder / picture.file_name).symlink_to(dataset.folder / picture.file_name)
+    for name in names:
+        (folder / name).symlink_to(dataset / name)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""A run on another machine, which runs this very tool."""

@@ -1,0 +1,175 @@
+"""What can be rented at Lambda now with the GPU that is wished for, where, and what it costs at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from kanjiprep.errors import RemoteError, UsageError
+from kanjiprep.training import gpus as tables
+from kanjiprep.training.gpus import Catalogue
+from kanjiprep.training.prices import LivePrice
+from kanjiprep.training.remote.cloud import money
+from kanjiprep.training.remote.cloud.money import Quote
+
+ARM: Final = frozenset({"gh200"})
+"""GPUs that sit beside a 64-bit Arm processor, for which not every package of the trainer is made."""
+_MOST_OTHERS = 4
+
+
+class Market(Protocol):
+    """Who tells what there is to rent; ``api.Lambda`` does."""
+
+    def types(self) -> Mapping[str, LivePrice]:
+        """Every instance type by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A machine that can be rented now.
+
+    Attributes:
+        gpu: Name of its GPU in our table.
+        gpus: How many it has.
+        region: Where there is one.
+        is_pinned: Whether only that region will do; if not, another is tried when there is none left.
+        quote: What it costs.
+    """
+
+    gpu: str
+    gpus: int
+    region: str
+    is_pinned: bool
+    quote: Quote
+
+    @property
+    def instance_type(self) -> str:
+        """Lambda's name of it."""
+        return self.quote.instance_type
+
+    def __str__(self) -> str:
+        """The sentence that the user confirms."""
+        return f"{self.quote}; there is one in {self.region} now"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a user wants to rent.
+
+    Attributes:
+        gpu: As our table calls it.
+        gpus: How many in one machine.
+        hours_cap: The user's --max-hours.
+        usd_cap: The user's --max-usd.
+        region: The only one that will do, if any.
+        allow_arm: Whether a 64-bit Arm machine is welcome.
+    """
+
+    gpu: str
+    gpus: int
+    hours_cap: float | None
+    usd_cap: float | None
+    region: str | None = None
+    allow_arm: bool = False
+
+
+def offer(
+    cloud: Market,
+    catalogue: Catalogue,
+    gpu: str,
+    gpus: int,
+    hours_cap: float | None,
+    usd_cap: float | None,
+    region: str | None = None,
+    allow_arm: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Offer:
+    """The cheapest machine with ``gpus`` of that GPU that Lambda has to rent now.
+
+    Args:
+        cloud: Tells what there is.
+        catalogue: Which machine has which GPU.
+        gpu: As the catalogue calls it.
+        gpus: How many in one machine.
+        hours_cap: The user's --max-hours.
+        usd_cap: The user's --max-usd.
+        region: The only one that will do, if any.
+        allow_arm: Whether a 64-bit Arm machine is welcome.
+        now: The clock; another for tests.
+
+    Raises:
+        UsageError: If that is no GPU or machine of ours, or there is no cap, or one that makes no sense.
+        RemoteError: If Lambda does not tell, or has none now.
+    """
+    wish = Wish(gpu, gpus, hours_cap, usd_cap, region, allow_arm)
+    machines_for(catalogue, wish)
+    live = cloud.types()
+    return choose(live, now().isoformat(timespec="seconds"), catalogue, wish)
+
+
+def machines_for(catalogue: Catalogue, wish: Wish) -> tuple[str, ...]:
+    """Lambda's names of the machines that would do, before Lambda is asked anything.
+
+    Raises:
+        UsageError: If there can be none, or there is no cap.
+    """
+    if wish.hours_cap is None and wish.usd_cap is None:
+        what = "nothing is rented without a limit"
+        raise UsageError(what, "", "give --max-hours or --max-usd; Lambda charges until a machine is ended")
+    gpu = tables.gpu_named(catalogue, wish.gpu)
+    if gpu.name in ARM and not wish.allow_arm:
+        what = f"{gpu.name} sits in a 64-bit Arm machine, for which not every package of the trainer is made"
+        raise UsageError(what, "", "take another GPU, or allow it with --allow-arm")
+    fit = tuple(one.name for one in tables.instances_with(catalogue, gpu.name, wish.gpus))
+    if not fit:
+        counts = sorted({one.gpus for one in catalogue.instance if one.gpu == gpu.name})
+        known = f"there are machines with {', '.join(map(str, counts))}" if counts else "take another GPU"
+        raise UsageError(f"Lambda has no machine with {wish.gpus} x {gpu.name}", "", known)
+    return fit
+
+
+def choose(live: Mapping[str, LivePrice], read_at: str, catalogue: Catalogue, wish: Wish) -> Offer:
+    """The cheapest of what there is that fits; of two that cost the same, the first by name.
+
+    Args:
+        live: What Lambda has.
+        read_at: When it told that (ISO, UTC).
+        catalogue: Which machine has which GPU.
+        wish: What it has to be.
+
+    Raises:
+        UsageError: If there can be none, or a cap makes no sense.
+        RemoteError: If Lambda has none now.
+    """
+    fit = machines_for(catalogue, wish)
+    known = [live[name] for name in fit if name in live]
+    if not known:
+        raise RemoteError(f"Lambda no longer has {' or '.join(fit)}", "", _others(live, catalogue, wish))
+    free = [one for one in known if _regions(one, wish)]
+    if not free:
+        place = f" in {wish.region}" if wish.region else ""
+        names = " or ".join(one.name for one in known)
+        elsewhere = sorted({region for one in known for region in one.regions})
+        hint = f"there is one in {', '.join(elsewhere)}" if elsewhere else _others(live, catalogue, wish)
+        raise RemoteError(f"Lambda has no {names} to rent now{place}", "", hint)
+    best = min(free, key=lambda one: (one.usd_per_hour, one.name))
+    quote = money.quote(best, read_at, wish.hours_cap, wish.usd_cap)
+    return Offer(wish.gpu, wish.gpus, _regions(best, wish)[0], wish.region is not None, quote)
+
+
+def _regions(price: LivePrice, wish: Wish) -> tuple[str, ...]:
+    return tuple(one for one in price.regions if wish.region in {None, one})
+
+
+def _others(live: Mapping[str, LivePrice], catalogue: Catalogue, wish: Wish) -> str:
+    """What else can be rented now, the cheapest first, as the user can ask for it."""
+    wanted = [one for one in catalogue.instance if one.name in live and (wish.allow_arm or one.gpu not in ARM)]
+    free = [(live[one.name], one) for one in wanted if _regions(live[one.name], wish)]
+    free.sort(key=lambda pair: (pair[0].usd_per_hour, pair[0].name))
+    words = [f"{one.gpus} x {one.gpu} at {price.usd_per_hour:.2f} USD an hour" for price, one in free]
+    more = f" and {len(words) - _MOST_OTHERS} more" if len(words) > _MOST_OTHERS else ""
+    if not words:
+        return "try later; nothing else that we know can be rented now either"
+    return f"try later, or take {', '.join(words[:_MOST_OTHERS])}{more}"

@@ -1,0 +1,74 @@
+"""What renting needs of this machine: Lambda's key, SkyPilot as it was set up, and the list of what is rented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kanjiprep.errors import RemoteError
+from kanjiprep.training import prices
+from kanjiprep.training.remote.cloud import api, ledger
+from kanjiprep.training.remote.returning import Shop
+from kanjiprep.training.remote.sky import home, setup
+from kanjiprep.training.remote.sky.answers import Launched
+from kanjiprep.training.remote.sky.task import Task
+from kanjiprep.training.remote.skypilot import SkyPilot
+
+ENDPOINT_VARIABLE = "KANJIPREP_LAMBDA_ENDPOINT"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """In the place of a SkyPilot that is not set up: rents nothing, and what is rented we end ourselves.
+
+    Attributes:
+        problem: Why it is not there.
+    """
+
+    problem: RemoteError
+
+    def launch(self, task: Task) -> Launched:  # noqa: ARG002
+        """Rent nothing.
+
+        Raises:
+            RemoteError: Always.
+        """
+        raise self.problem
+
+    def cut_off(self, name: str) -> bool:  # noqa: ARG002
+        """Nothing is under way."""
+        return False
+
+    def down(self, name: str) -> bool:  # noqa: ARG002
+        """Nothing is known.
+
+        Raises:
+            RemoteError: Always.
+        """
+        raise self.problem
+
+
+def open_shop(environ: Mapping[str, str], folder: Path | None = None, *, to_rent: bool) -> Shop:
+    """The shop of this user.
+
+    Args:
+        environ: Holds the key.
+        folder: Of the list of what is rented; the user's own by default.
+        to_rent: Whether SkyPilot is needed; to give back it is not.
+
+    Raises:
+        UsageError: If there is no key.
+        RemoteError: If SkyPilot is needed and not set up.
+    """
+    key = home.checked_key(environ)
+    endpoint = environ.get(ENDPOINT_VARIABLE) or prices.ENDPOINT
+    cloud = api.Lambda(key, endpoint)
+    place = ledger.default_folder() if folder is None else folder
+    try:
+        engine = setup.find(home.managed_folder(environ), endpoint)
+    except RemoteError as problem:
+        if to_rent:
+            raise
+        return Shop(cloud, Missing(problem), place)
+    return Shop(cloud, SkyPilot(engine), place)
