@@ -32,6 +32,8 @@ missing=
 /sbin/ldconfig -p | grep -q 'libcairo\.so\.2' || missing="$missing libcairo2"
 [ -f /usr/share/edict/kanjidic2.xml.gz ] || missing="$missing kanjidic-xml"
 [ "${1:-}" != dev ] || command -v make >/dev/null || missing="$missing make"
+[ "${1:-}" != dev ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+command -v rsync >/dev/null || [ "${1:-}" != dev ] || missing="$missing rsync"
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install $missing
 [ -n "$(find_python)" ] || install python3.12-venv || install python3.11-venv

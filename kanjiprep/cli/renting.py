@@ -79,8 +79,11 @@ def _refuse_elsewhere(run: Path, name: str) -> None:
 def _confirm(job: Job, offer: Offer, yes: bool) -> None:
     """Say what it costs at most, and what the plan says, and ask."""
     from kanjiprep.training.plan_text import band
+    from kanjiprep.training.remote import shops
 
     talk.say(f"to rent: {offer}")
+    if problem := shops.switch_problem(os.environ):
+        _shout(f"warning: the machine may not be able to give itself back if this one is off: {problem}")
     hours = job.planned.costs.duration.total if job.planned.costs.duration else None
     if hours is not None:
         talk.say(f"the plan: {band(hours)}")

@@ -27,6 +27,8 @@ from kanjiprep.training.remote.sky.answers import Launched, Login
 from kanjiprep.training.remote.sky.task import Task
 
 _OVER: Final = ENDING | {"preempted"}
+_SILENT_MIN: Final = 12 * 60
+"""So long a machine is kept after its run is over, for a laptop that sleeps to pull what it made; its end stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def _task(name: str, offer: Offer, deadlines: Deadlines) -> Task:
         deadline=int(deadlines.end_at.timestamp()),
         region=offer.region if offer.is_pinned else None,
         num_nodes=quote.machines,
+        silent_minutes=_SILENT_MIN,
     )
 
 

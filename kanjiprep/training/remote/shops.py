@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kanjiprep.errors import RemoteError
-from kanjiprep.training import prices
+from kanjiprep.training import lambda_http, prices
+from kanjiprep.training.lambda_http import NoAnswerError, Question
 from kanjiprep.training.remote.cloud import api, ledger
 from kanjiprep.training.remote.returning import Shop
 from kanjiprep.training.remote.sky import home, setup
@@ -15,7 +17,27 @@ from kanjiprep.training.remote.sky.answers import Launched
 from kanjiprep.training.remote.sky.task import Task
 from kanjiprep.training.remote.skypilot import SkyPilot
 
-ENDPOINT_VARIABLE = "KANJIPREP_LAMBDA_ENDPOINT"
+ENDPOINT_VARIABLE: Final = "KANJIPREP_LAMBDA_ENDPOINT"
+SWITCH_ENDPOINT: Final = "https://cloud.lambdalabs.com"
+"""Lambda's older host, which SkyPilot 0.14.1 asks from a rented machine to give itself back."""
+
+
+def switch_problem(environ: Mapping[str, str], ask: Callable[[Question], bytes] = lambda_http.ask) -> str:
+    """Why a rented machine could not give itself back, as far as that shows from here; empty if it could.
+
+    Args:
+        environ: Holds the key.
+        ask: Puts the question; another for tests.
+
+    Raises:
+        UsageError: If there is no key.
+    """
+    endpoint = environ.get(ENDPOINT_VARIABLE) or SWITCH_ENDPOINT
+    try:
+        ask(Question(home.checked_key(environ), prices.PATH, endpoint=endpoint))
+    except NoAnswerError as problem:
+        return f"{endpoint}, which it would ask, does not answer as it should: {problem.reason}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
