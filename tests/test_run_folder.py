@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -162,13 +163,13 @@ def test_a_run_that_begins_in_the_last_moment_is_put_back(
 ) -> None:
     run = tmp_path / "mine"
     run_folder.write(run, TINY, rendered(run), dataset)
-    link = run_folder._link
+    link = run_folder.link
 
-    def begin(folder: Path, whole: Dataset) -> None:
-        link(folder, whole)
+    def begin(folder: Path, whole: Path, names: Iterable[str]) -> None:
+        link(folder, whole, names)
         (run / "output").mkdir()
 
-    monkeypatch.setattr(run_folder, "_link", begin)
+    monkeypatch.setattr(run_folder, "link", begin)
     with pytest.raises(UsageError, match="holds more than a rendering: output"):
         run_folder.write(run, TINY, rendered(run), dataset)
     assert (run / "output").is_dir()

@@ -106,7 +106,8 @@ def quote(price: LivePrice, read_at: str, hours_cap: float | None, usd_cap: floa
     minutes = min(bought_min, wished_min)
     usd_most = max(1, math.ceil(round(minutes, 6))) / 60 * rate
     by = "--max-hours" if wished_min <= bought_min else "--max-usd"
-    return Quote(price.name, machines, price.usd_per_hour, read_at, minutes / 60, usd_most, by)
+    hours = minutes / 60 if hours_cap is None else min(minutes / 60, hours_cap)
+    return Quote(price.name, machines, price.usd_per_hour, read_at, hours, usd_most, by)
 
 
 def deadlines(asked_at: datetime, hours: float, grace_h: float | None = None) -> Deadlines:
