@@ -182,7 +182,7 @@ def main(url: str, folder: str, zero: str, phase: str) -> None:
     def fail() -> None:
         raise trouble("network")
 
-    at: dict[str, Act] = {"torn": {"ready": die_writing}}.get(phase, {phase: die})
+    at: dict[str, Act] = {"ready": die_writing} if phase == "torn" else {phase: die}
     needs_own_end = phase in {"end", "ended"}
     sky = Sky(url, at={"down": fail, **at} if needs_own_end else at, has_ssh=not (needs_own_end or phase == "down"))
     shop = Shop(Watched(account(url), at), sky, Path(folder), hurried_clock(float(zero)))

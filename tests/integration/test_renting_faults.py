@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,10 +26,11 @@ from kanjiprep.training.remote.offers import Offer
 from kanjiprep.training.remote.renting import Rented
 from kanjiprep.training.remote.returning import Shop, StillBilling
 from kanjiprep.training.remote.sky.child import Engine
+from kanjiprep.training.remote.sky.task import Task
 from kanjiprep.training.remote.skypilot import MARK as MARK_VARIABLE
 from kanjiprep.training.remote.skypilot import SkyPilot
 from tests.lambda_cloud import ALWAYS, LAUNCH, TERMINATE, Box, LambdaCloud
-from tests.renting_shop import MARK, OTHER_REGION, REGION, SSH_KEY, Sky, account, hurried_clock, offer
+from tests.renting_shop import MARK, OTHER_REGION, REGION, SSH_KEY, TYPE, Sky, account, hurried_clock, offer
 
 ROOT = Path(__file__).parents[2]
 RUN = Path("/runs/try")
@@ -410,3 +412,18 @@ def test_a_launch_that_outlived_the_one_who_asked_is_cut_off(tmp_path: Path, ign
         finally:
             ours.kill()
             other.kill()
+
+
+def test_a_launch_bears_the_mark_by_which_it_is_found(tmp_path: Path) -> None:
+    done: dict[str, Any] = {"cluster": "c", "user": "u", "ips": ["127.0.0.1"], "key_file": "k", "region": REGION}
+    done |= {"instance_ids": ["i"], "usd_per_hour": 1.99}
+    python = tmp_path / "python"
+    answer = json.dumps({"done": done})
+    python.write_text(f"#!/bin/sh\ncat > asked\necho \"$KANJIPREP_RENTAL\" > mark\necho '{answer}'\n")
+    python.chmod(0o755)
+    sky = SkyPilot(Engine(python, tmp_path, tmp_path / "cache"))
+    assert sky.launch(Task("kanjiprep-try-0a0a0a", TYPE, 1.99, 1, REGION)).instance_ids == ("i",)
+    assert (tmp_path / "mark").read_text() == "kanjiprep-try-0a0a0a\n"
+    assert sky.down("kanjiprep-try-0a0a0a")
+    assert (tmp_path / "mark").read_text() == "\n"
+    assert json.loads((tmp_path / "asked").read_text())["verb"] == "down"

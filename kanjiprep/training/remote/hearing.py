@@ -51,13 +51,17 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def patient(name: str, tell: Tell) -> Hear:
-    """Hears of signals while ``name`` is given back: the first is told of, the next raises ``Hurried``."""
+    """What hears of signals while ``name`` is given back: the first is told of, the next ends the wait.
+
+    Raises:
+        Hurried: In what is returned, at the second signal.
+    """
     heard: list[int] = []
 
-    def hear(number: int, _frame: FrameType | None) -> None:
+    def _hear(number: int, _frame: FrameType | None) -> None:
         if heard:
             raise Hurried
         heard.append(number)
         tell(f"{name} is being given back, wait some minutes; ask once more to leave it, and it may go on billing")
 
-    return hear
+    return _hear

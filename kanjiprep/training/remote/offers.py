@@ -103,7 +103,7 @@ def offer(
         UsageError: If that is no GPU or machine of ours, or there is no cap, or one that makes no sense.
         RemoteError: If Lambda does not tell, or has none now.
     """
-    wish = Wish(gpu, gpus, hours_cap, usd_cap, region, allow_arm)
+    wish = Wish(gpu, gpus, hours_cap, usd_cap, region or None, allow_arm)
     machines_for(catalogue, wish)
     live = cloud.types()
     return choose(live, now().isoformat(timespec="seconds"), catalogue, wish)
