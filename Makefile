@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Tests run in several processes already.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help dataset test test-fast test-trainer lint format docs golden presets bench
+.PHONY: help dataset test test-fast test-trainer test-skypilot lint format docs golden presets bench
 
 help:            ## Show these commands
 	@grep -E '^[a-z-]+: +.*##' Makefile | sed 's/: *[^#]*## /\t/' | expand -t 14
@@ -23,6 +23,10 @@ test-fast:       ## The unit tests alone
 test-trainer:    ## The tests with the real SimpleTuner, in an environment of its own outside the checkout
 	$(BIN)/kanjiprep setup-trainer --accelerator cpu
 	$(BIN)/pytest -m trainer -n 2 --dist loadfile --no-loadscope-reorder tests/trainer
+
+test-skypilot:   ## The tests with the real SkyPilot, in an environment of its own outside the checkout
+	LAMBDA_API_KEY=$${LAMBDA_API_KEY:-none} $(BIN)/kanjiprep setup-remote
+	$(BIN)/pytest tests/integration/test_skypilot.py
 
 lint:            ## Ruff and mypy
 	$(BIN)/ruff check .

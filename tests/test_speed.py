@@ -30,10 +30,11 @@ def test_a_step_that_was_measured_is_told_as_such() -> None:
     step = speed.step_seconds(replace(LARGE, gradient_checkpointing=True), gpu("h200"))
     assert step.value == pytest.approx(2.256, abs=0.001)
     assert step.how == "measured"
-    assert step.source.startswith("NVIDIA H200, 2026-11-27")
+    assert step.source.startswith("median of twenty steps on an H200, 2026-11-27")
+    assert step.high / step.value == pytest.approx(1.1)
     other = speed.step_seconds(replace(LARGE, batch=3), gpu("h200"))
     assert other.how == "estimated"
-    assert other.high / other.value == pytest.approx(1.15)
+    assert other.high / other.value == pytest.approx(1.2)
 
 
 def test_the_users_own_run_on_the_cards_that_lambda_rents() -> None:
@@ -49,8 +50,8 @@ def test_the_users_own_run_on_the_cards_that_lambda_rents() -> None:
 
 def test_a_published_time_on_a_card_that_was_not_measured_is_met() -> None:
     """SD3.5 Large, 1024 px, 50 guided steps on an H100 SXM in 11.615 s, not compiled: onnxruntime PR 22986."""
-    drawn = speed.validation_hours(LARGE, gpu("h100-80gb-sxm"), Drawing(1, 50))
-    assert drawn.value * 3600 == pytest.approx(11.615, rel=0.08)
+    drawn = speed.validation_hours(replace(LARGE, rank=1), gpu("h100-80gb-sxm"), Drawing(1, 50))
+    assert drawn.value * 3600 == pytest.approx(11.615, rel=0.03)
     assert drawn.low * 3600 < 11.615 < drawn.high * 3600
 
 
@@ -58,7 +59,7 @@ def test_bands_widen_where_less_is_known() -> None:
     sure = speed.step_seconds(replace(LARGE, batch=5), gpu("h200"))
     packed = speed.step_seconds(replace(LARGE, batch=5, precision="nf4"), gpu("h200"))
     unet = speed.step_seconds(replace(LARGE, family="sd1x", flavour="1.5"), gpu("h200"))
-    assert [round(one.high / one.low, 1) for one in (sure, packed, unet)] == [1.4, 2.3, 5.0]
+    assert [round(one.high / one.low, 1) for one in (sure, packed, unet)] == [1.5, 2.5, 5.0]
     assert "weights in nf4, a guess" in packed.source
     assert "a UNet's small levels" in unet.source
 

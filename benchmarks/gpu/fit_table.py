@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
+import numpy as np
 from scipy.optimize import least_squares
 
-from kanjiprep.training import gpus, memory, pace, step_table
+from kanjiprep.training import gpus, memory, models, pace, step_table
 from kanjiprep.training.models import Workload
 from kanjiprep.training.pace import Pace
 from kanjiprep.training.step_table import Cell
@@ -28,6 +29,12 @@ _EXPECTED = Pace(0.7, 0.45, 500.0, 0.0025, 0.01, 0.0009, 6e-11)
 _FREEDOM = (0.05, 0.3, 0.7, 1.0, 1.0, 1.0, 1.0)
 """How far, as a power of e, a constant may stray from what is expected before it costs as much as an error of 5 %."""
 _ERROR = 0.05
+
+
+def split(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """Every third cell, which is left out of the fit, and the others."""
+    left = list(cells[2::3])
+    return left, [cell for cell in cells if cell not in left]
 
 
 def fit(cells: Sequence[Cell]) -> Pace:
@@ -68,6 +75,22 @@ def held(cell: Cell) -> float:
     return memory.vram(cell.workload).total.value
 
 
+def fit_memory(cells: Sequence[Cell]) -> dict[str, float]:
+    """What ``cells`` say of the constants that come on top of what is counted; names as in ``memory``."""
+    trained = [cell for cell in cells if _is_training(cell)]
+    beyond = [cell.allocated_gib - memory.counted_gib(cell.workload) for cell in trained]
+    rows, kept = [], []
+    for cell in trained:
+        alive, keeps = memory.activation_bytes(cell.workload) / memory.GIB, cell.workload.gradient_checkpointing
+        gradients = 2 * models.trained_parameters(cell.workload) / memory.GIB
+        rows.append([1.0, alive * keeps, alive * (not keeps), gradients])
+        kept.append(cell.reserved_gib - cell.allocated_gib)
+    names = ("reserve_gib", "reserve_again", "reserve_kept", "reserve_of_gradients")
+    found = dict(zip(names, map(float, np.linalg.lstsq(np.array(rows), np.array(kept), rcond=None)[0]), strict=True))
+    context = statistics.mean(cell.beside_gib for cell in trained)
+    return {"context_gib": context, "workspace_gib": statistics.mean(beyond), **found}
+
+
 def worst(values: Sequence[float]) -> float:
     """The largest error, without its sign."""
     return max(map(abs, values))
@@ -76,7 +99,7 @@ def worst(values: Sequence[float]) -> float:
 def main() -> None:
     """Fit, and print what came of it."""
     cells = step_table.cells()
-    left, kept = cells[2::3], [cell for number, cell in enumerate(cells) if number % 3 != 2]  # noqa: PLR2004
+    left, kept = split(cells)
     found = fit(kept)
     print(f"fitted to {len(kept)} cells, {len(left)} left out")
     for field in fields(found):
@@ -85,7 +108,10 @@ def main() -> None:
     off = errors(cells, by(found), _median_s)
     print(f"\n{'cell':<58} {'s':>6} {'formula':>8} {'error':>7} {'alone':>7} {'GiB':>7} {'formula':>8} {'error':>7}")
     for number, cell in enumerate(cells):
-        print(_line(cell, by(found)(cell), off[number], each[number], number % 3 == 2))  # noqa: PLR2004
+        print(_line(cell, by(found)(cell), off[number], each[number], cell in left))
+    print("\nmemory beside what is counted, by the same cells:")
+    for name, value in fit_memory(kept).items():
+        print(f"  {name:<21} {value:.3g}")
     print(json.dumps(_result(cells, left, found, each)))
 
 
@@ -103,6 +129,10 @@ def _result(cells: Sequence[Cell], left: Sequence[Cell], found: Pace, each: Sequ
         "worst_of_rival": worst(theirs),
         "ratio_of_worst_errors": worst(ours) / worst(theirs),
         "worst_of_memory": worst(took),
+        "worst_of_memory_left_out": worst(errors(trained, held, lambda cell: cell.held_gib)),
+        "worst_of_inference_left_out": worst(
+            errors([one for one in left if one not in trained], by(found), _median_s)
+        ),
     }
 
 

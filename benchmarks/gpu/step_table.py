@@ -369,8 +369,10 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every cell that there is time for and that the state file does not have, as it is measured; then all."""
     torch: Any = importlib.import_module("torch")
     state, bench = Path(options.state), None
-    rows = json.loads(state.read_text())["rows"] if state.exists() else []
-    started, document = time.monotonic(), {"about": about(torch, options.device), "rows": rows}
+    before = json.loads(state.read_text()) if state.exists() else {"starts": [], "rows": []}
+    rows, started, here = before["rows"], time.monotonic(), about(torch, options.device)
+    starts = [*before["starts"], {"first_row": len(rows), **here}]
+    document = {"about": starts[0], "starts": starts, "rows": rows}
     known = [{name: row[name] for name in asdict(Cell("", 0, 0, 0))} for row in rows]
     for cell in _TINY if options.tiny else plan():
         if time.monotonic() - started > options.seconds or asdict(cell) in known:

@@ -175,6 +175,13 @@ def vram(workload: Workload, sharding: Sharding = "none") -> Memory:
     )
 
 
+def counted_gib(workload: Workload) -> float:
+    """What PyTorch hands out by counting alone: without workspaces, and without what it keeps in reserve."""
+    need, model = vram(workload), models.model_of(workload.family, workload.flavour)
+    parts = (need.base, need.adapter, need.gradients, need.optimizer, need.activations)
+    return sum(part.value for part in parts) + 2 * model.buffer_values / GIB
+
+
 def activation_bytes(workload: Workload) -> int:
     """Peak of all that is neither weight, gradient of a weight nor optimizer, in one step on one GPU, in bytes."""
     model = models.model_of(workload.family, workload.flavour)
