@@ -92,6 +92,9 @@ class Sky:
         login = Login("ubuntu", ip, Path("key"))
         return self.shown(Launched(task.name, (login,), region, (one,), 1.99))
 
+    def arm(self, name: str) -> None:
+        """It gives itself back."""
+
     def cut_off(self, name: str) -> bool:
         return False
 

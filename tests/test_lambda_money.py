@@ -95,13 +95,12 @@ def test_a_cap_that_buys_less_than_a_minute_is_refused() -> None:
 
 def test_a_run_stops_before_its_machine_is_given_back() -> None:
     long, short, none = deadlines(ASKED_AT, 10), deadlines(ASKED_AT, 1), deadlines(ASKED_AT, 1, grace_h=0)
-    assert long.end_at - long.stop_at == timedelta(minutes=15)
-    assert short.end_at - short.stop_at == timedelta(minutes=6)
-    assert none.stop_at == none.end_at == ASKED_AT + timedelta(hours=1)
-    assert deadlines(ASKED_AT, 1, grace_h=7).stop_at == ASKED_AT
+    assert long.switch_at - long.stop_at == timedelta(minutes=15)
+    assert short.switch_at - short.stop_at == timedelta(minutes=6)
+    assert none.stop_at == none.switch_at
+    assert none.end_at == ASKED_AT + timedelta(hours=1)
 
 
-def test_what_is_left_of_the_time_is_never_less_than_nothing() -> None:
-    times = deadlines(ASKED_AT, 1)
-    assert times.left_s(ASKED_AT) == 3600
-    assert times.left_s(ASKED_AT + timedelta(hours=2)) == 0
+def test_the_switch_on_the_machine_has_time_to_work_before_the_end() -> None:
+    assert deadlines(ASKED_AT, 10).end_at - deadlines(ASKED_AT, 10).switch_at == timedelta(minutes=8)
+    assert deadlines(ASKED_AT, 0.5).end_at - deadlines(ASKED_AT, 0.5).switch_at == timedelta(minutes=6)

@@ -92,6 +92,9 @@ class World:
         login = Login("ubuntu", "198.51.100.2", Path("key"))
         return self.shown(Launched(task.name, (login,), REGION, ("id1",), 1.99))
 
+    def arm(self, name: str) -> None:
+        """It gives itself back."""
+
     def cut_off(self, name: str) -> bool:
         self.done.append("cut off")
         return self.goes_on
@@ -126,7 +129,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 def test_what_is_rented_is_in_the_ledger_with_its_end(world: World) -> None:
     rented = world.rent()
-    task = Task(world.name, TYPE, 1.99, int((START + timedelta(hours=10)).timestamp()))
+    task = Task(world.name, TYPE, 1.99, int((START + timedelta(hours=10, minutes=-8)).timestamp()))
     assert [replace(one, silent_minutes=task.silent_minutes) for one in world.tasks] == [task]
     assert rented.login == Login("ubuntu", "198.51.100.2", Path("key"))
     assert rented.rental == ledger.read(world.folder).of(world.name)
@@ -474,8 +477,15 @@ def test_what_is_past_its_end_is_loud(world: World) -> None:
     )
 
 
-def test_what_is_lost_is_loud_and_what_lambda_does_not_have_is_to_be_seen_to(world: World) -> None:
-    asked(world, 2, "", ledger.Lost(world.name, stamp(START), "id1", "no answer"))
+def test_what_lambda_no_longer_has_is_written_down_as_gone(world: World) -> None:
+    asked(world, 2, "", ledger.Launched(world.name, stamp(START), "id1"))
+    ledger.append(world.folder, ledger.Lost(world.name, stamp(START), "id1", "no answer"))
+    assert holdings.standing(world.shop) == ()
+    assert holdings.reminder(world.folder, START) is None
+
+
+def test_what_was_asked_for_a_moment_ago_is_to_be_seen_to(world: World) -> None:
+    asked(world, 0, "", ledger.Lost(world.name, stamp(START), "", "no answer"))
     (one,) = holdings.standing(world.shop)
     assert (one.state, one.ids) == ("not seen", ())
     assert "was not seen to be gone (no answer), is not seen at Lambda" in one.loud

@@ -11,9 +11,10 @@ from typing import Final
 from kanjiprep.errors import RemoteError
 from kanjiprep.training.remote.cloud import gone, ledger
 from kanjiprep.training.remote.cloud.api import CONSOLE
-from kanjiprep.training.remote.cloud.gone import Leftover
+from kanjiprep.training.remote.cloud.gone import Leftover, StillThere
+from kanjiprep.training.remote.cloud.ledger import stamp
 from kanjiprep.training.remote.cloud.rental import Rental
-from kanjiprep.training.remote.returning import Shop
+from kanjiprep.training.remote.returning import Shop, asked_until
 
 LS: Final = "kanjiprep remote ls"
 _NOT_SEEN = "not seen"
@@ -70,8 +71,20 @@ def standing(shop: Shop) -> tuple[Holding, ...]:
         return tuple(_rented(one, None, str(problem), now) for one in before.open_rentals)
     rentals = {one.name: one for one in ledger.read(shop.folder).open_rentals}
     theirs = {name: [one for one in left if one.rental and one.rental.name == name] for name in rentals}
+    for name in [name for name, seen in theirs.items() if not seen and _is_gone(shop, rentals[name])]:
+        del rentals[name]
     strangers = [one for one in left if not one.rental or one.rental.name not in rentals]
     return (*(_rented(rentals[name], theirs[name], "", now) for name in rentals), *map(_stranger, strangers))
+
+
+def _is_gone(shop: Shop, rental: Rental) -> bool:
+    """Whether a rental that Lambda does not show is really over, which is then written down."""
+    until = asked_until(rental, shop.clock.now())
+    said = gone.verify_gone(shop.cloud, rental, 0, tell=lambda _: None, launched_until=until, clock=shop.clock)
+    if isinstance(said, StillThere):
+        return False
+    ledger.append(shop.folder, ledger.Gone(rental.name, stamp(said.at)))
+    return True
 
 
 def reminder(folder: Path, now: datetime) -> str | None:

@@ -16,6 +16,10 @@ from kanjiprep.training.remote.cloud.money import Quote
 
 ARM: Final = frozenset({"gh200"})
 """GPUs that sit beside a 64-bit Arm processor, for which not every package of the trainer is made."""
+KEEP_H: Final = 12.0
+"""A night: for a laptop that sleeps when the run ends."""
+LEAST_H: Final = 0.5
+"""Lambda boots for up to 25 minutes."""
 _MOST_OTHERS = 4
 
 
@@ -36,6 +40,7 @@ class Offer:
         region: Where there is one.
         is_pinned: Whether only that region will do; if not, another is tried when there is none left.
         quote: What it costs.
+        keep_h: So long it is kept after the end of its run if nobody pulls what it made; its own end stands.
     """
 
     gpu: str
@@ -43,6 +48,7 @@ class Offer:
     region: str
     is_pinned: bool
     quote: Quote
+    keep_h: float = KEEP_H
 
     @property
     def instance_type(self) -> str:
@@ -156,6 +162,9 @@ def choose(live: Mapping[str, LivePrice], read_at: str, catalogue: Catalogue, wi
         raise RemoteError(f"Lambda has no {names} to rent now{place}", "", hint)
     best = min(free, key=lambda one: (one.usd_per_hour, one.name))
     quote = money.quote(best, read_at, wish.hours_cap, wish.usd_cap)
+    if quote.hours < LEAST_H:
+        what = f"{quote.time} is not enough: a machine may take that long to start"
+        raise UsageError(what, quote.decided_by, f"allow at least {LEAST_H:g} h")
     return Offer(wish.gpu, wish.gpus, _regions(best, wish)[0], wish.region is not None, quote)
 
 

@@ -27,8 +27,6 @@ from kanjiprep.training.remote.sky.answers import Launched, Login
 from kanjiprep.training.remote.sky.task import Task
 
 _OVER: Final = ENDING | {"preempted"}
-_SILENT_MIN: Final = 12 * 60
-"""So long a machine is kept after its run is over, for a laptop that sleeps to pull what it made; its end stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +105,10 @@ def _task(name: str, offer: Offer, deadlines: Deadlines) -> Task:
         name=name,
         instance_type=quote.instance_type,
         max_hourly_cost=quote.usd_per_hour * quote.machines,
-        deadline=int(deadlines.end_at.timestamp()),
+        deadline=int(deadlines.switch_at.timestamp()),
         region=offer.region if offer.is_pinned else None,
         num_nodes=quote.machines,
-        silent_minutes=_SILENT_MIN,
+        silent_minutes=round(offer.keep_h * 60),
     )
 
 
@@ -152,6 +150,7 @@ def _rented(shop: Shop, launched: Launched, tell: Tell) -> Rented:
     if not (launched.instance_ids and launched.logins):
         raise RemoteError("SkyPilot says that it was launched, and not what or where", name, "try again")
     login = _looked_at(shop, launched, tell)
+    shop.engine.arm(name)
     rental = ledger.read(shop.folder).of(name)
     if rental is None:
         raise RemoteError("somebody took the list of what is rented away", name, "try again")

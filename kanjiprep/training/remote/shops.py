@@ -58,6 +58,14 @@ class Missing:
         """
         raise self.problem
 
+    def arm(self, name: str) -> None:  # noqa: ARG002
+        """Nothing is there to be armed.
+
+        Raises:
+            RemoteError: Always.
+        """
+        raise self.problem
+
     def cut_off(self, name: str) -> bool:  # noqa: ARG002
         """Nothing is under way."""
         return False

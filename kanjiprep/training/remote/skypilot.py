@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import psutil
 
+from kanjiprep.errors import RemoteError
 from kanjiprep.training.remote.sky import engine
 from kanjiprep.training.remote.sky.answers import Launched
 from kanjiprep.training.remote.sky.child import Engine
@@ -19,6 +20,7 @@ from kanjiprep.training.remote.sky.task import Task
 MARK: Final = "KANJIPREP_RENTAL"
 """In the environment of a launch and of all that it starts: what is being rented."""
 PATIENCE_S: Final = 5.0
+IDLE_MIN: Final = 5
 
 
 class Renter(Protocol):
@@ -26,6 +28,9 @@ class Renter(Protocol):
 
     def launch(self, task: Task) -> Launched:
         """Rent what ``task`` wants, once."""
+
+    def arm(self, name: str) -> None:
+        """See that the machines of that name will give themselves back when their job is over."""
 
     def cut_off(self, name: str) -> bool:
         """End a launch of that name that is still under way somewhere on this machine; whether there was one."""
@@ -54,6 +59,19 @@ class SkyPilot:
         """
         marked = dataclasses.replace(self.engine, words={**self.engine.words, MARK: task.name})
         return engine.launch(marked, task)
+
+    def arm(self, name: str) -> None:
+        """See that the machines of that name will give themselves back when their job is over.
+
+        Raises:
+            RemoteError: If they will not.
+        """
+        for _ in range(2):
+            found = engine.status(self.engine, name)
+            if found is not None and found.ends_by_itself:
+                return
+            engine.autostop(self.engine, name, IDLE_MIN)
+        raise RemoteError("would not give itself back if this machine were off", name, "try again")
 
     def cut_off(self, name: str) -> bool:
         """End a launch of that name that goes on although the one who asked was killed; whether there was one."""

@@ -14,6 +14,9 @@ _MOST_HOURS = 24 * 366.0
 _MOST_USD = 1e6
 _LONGEST_GRACE_H = 0.25
 _GRACE = 0.1
+_LONGEST_SWITCH_H = 8 / 60
+_SWITCH = 0.2
+"""From the moment when a machine's job ends: five idle minutes, and the rounds of whoever looks at that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,13 @@ class Deadlines:
 
     Attributes:
         stop_at: The run ends, with time left to pull its last checkpoint.
-        end_at: The machines are given back, pulled or not.
+        switch_at: The machines begin to give themselves back, pulled or not.
+        end_at: They are gone.
     """
 
     stop_at: datetime
+    switch_at: datetime
     end_at: datetime
-
-    def left_s(self, now: datetime) -> float:
-        """Seconds until the machines are given back, never below 0."""
-        return max(0.0, (self.end_at - now).total_seconds())
 
 
 def quote(price: LivePrice, read_at: str, hours_cap: float | None, usd_cap: float | None, machines: int = 1) -> Quote:
@@ -120,7 +121,8 @@ def deadlines(asked_at: datetime, hours: float, grace_h: float | None = None) ->
     """
     grace = min(_LONGEST_GRACE_H, hours * _GRACE) if grace_h is None else min(grace_h, hours)
     end_at = asked_at + timedelta(hours=hours)
-    return Deadlines(end_at - timedelta(hours=grace), end_at)
+    switch_at = end_at - timedelta(hours=min(_LONGEST_SWITCH_H, hours * _SWITCH))
+    return Deadlines(switch_at - timedelta(hours=grace), switch_at, end_at)
 
 
 def _check(option: str, cap: float | None, least: float, most: float) -> None:
