@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from platformdirs import user_data_path
 
 from kanjiprep import __version__
 from kanjiprep.cli import talk
@@ -20,11 +19,11 @@ from kanjiprep.cli.doctor import lora
 from kanjiprep.cli.generating import generate
 from kanjiprep.cli.judging import report, score
 from kanjiprep.cli.publishing import publish, push
-from kanjiprep.cli.renting import remind, remote, setup_remote
+from kanjiprep.cli.rentals import remind, remote, setup_remote
 from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
 from kanjiprep.cli.watching import monitor, stop
-from kanjiprep.errors import Interrupted, KanjiprepError, os_reason
+from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, os_reason
 from kanjiprep.spec import SpecError, did_you_mean
 
 
@@ -40,7 +39,7 @@ class _Door(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        if (user_data_path("kanjiprep") / "rentals.jsonl").exists():  # or nothing of renting is even imported
+        if not {"--help", "--version"} & set(sys.argv) and _has_rented():  # or nothing of renting is even imported
             remind(talk.say)
         try:
             return super().invoke(ctx)
@@ -49,6 +48,15 @@ class _Door(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)  # in the order of the way, not of the alphabet
+
+
+def _has_rented() -> bool:
+    from platformdirs import user_data_path
+
+    try:
+        return (user_data_path("kanjiprep") / "rentals.jsonl").exists()
+    except OSError:  # a home that this user may not even look into; nobody can have rented from there
+        return False
 
 
 def _kebab(name: str) -> str:
@@ -105,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     except KanjiprepError as error:
         return _fail(_message(error), error.exit_code)
     except click.ClickException as error:
-        return _fail(_click_message(error), 2)
+        return _refuse(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -126,10 +134,25 @@ def _show_anything() -> None:
 
 
 def _message(error: KanjiprepError) -> str:
-    """``error`` on one line, or a line for each problem where there are several."""
+    """``error`` on one line, or a line for each problem where there are several; red if it may cost money."""
     if isinstance(error, SpecError) and len(error.problems) > 1:
         return "\n  ".join((f"{error.where}: {len(error.problems)} problems", *error.problems))
-    return str(error)
+    return click.style(str(error), fg="red", bold=True) if _is_loud(error) else str(error)
+
+
+def _is_loud(error: KanjiprepError) -> bool:
+    if not isinstance(error, RemoteError):
+        return False
+    from kanjiprep.training.remote.returning import StillBilling
+
+    return isinstance(error, StillBilling)
+
+
+def _refuse(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a page, not a line
+        error.show()
+        return error.exit_code
+    return _fail(_click_message(error), 2)
 
 
 def _click_message(error: click.ClickException) -> str:

@@ -1,53 +1,109 @@
-"""Machines that are rented: ``--on lambda``, ``setup-remote``, ``remote ls`` and ``remote down``."""
+"""``--on lambda``: a machine that is rented for a run, and given back."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from kanjiprep.cli import talk, there
-from kanjiprep.errors import KanjiprepError, RemoteError, UsageError
+from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, UsageError
+from kanjiprep.training.remote.ssh.refusal import Unreachable
 
 if TYPE_CHECKING:
     from kanjiprep.training.remote.attending import Attended
+    from kanjiprep.training.remote.cloud.rental import Rental
     from kanjiprep.training.remote.offers import Offer
     from kanjiprep.training.remote.place import Place
     from kanjiprep.training.remote.renting import Rented
     from kanjiprep.training.remote.returning import Shop
     from kanjiprep.training.remote.there import Job
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-
 
 def launch(job: Job, *, yes: bool, detach: bool, as_json: bool) -> int:
     """Rent a machine for ``job``, launch it there, watch it to its end and give the machine back."""
-    from kanjiprep.training.remote import place, renting, shops
+    from kanjiprep.training.remote import renting, shops
 
     shop = shops.open_shop(os.environ, to_rent=True)
     found = _offer(shop, job)
     name = renting.name_of(shop, job.run)
     _refuse_elsewhere(job.run, name)
     _confirm(job, found, yes)
-    place.write(job.run, place.Place("", job.name, dataset=str(job.dataset.folder), rental=name))
-    with _forgotten_if_nothing_came(job.run, shop, name):
-        rented = renting.rent(shop, found, job.run, talk.say)
-    run = there.attended(job.run, _place(job, rented), as_json)
-    attempt = _start(shop, run, job, rented, as_json)
-    talk.say(
-        f"{name} is given back at {rented.deadlines.end_at:%Y-%m-%d %H:%M} UTC at the latest, whatever happens here"
-    )
-    if detach:
-        there.leave(run, attempt, as_json)
-        return 0
-    code, is_over = there.follow(run, as_json)
+    rented = _rent(shop, found, job, name)
+    say(f"rented: {name}, {terms(rented.rental)}")
+    run, attempt = _start(shop, job, rented, as_json)
+    return attend(run, lambda: _left(run, attempt, as_json) if detach else there.follow(run, as_json))
+
+
+def _left(run: Attended, attempt: object, as_json: bool) -> tuple[int, bool]:
+    there.leave(run, attempt, as_json)
+    return 0, False
+
+
+def attend(run: Attended, action: Callable[[], tuple[int, bool]]) -> int:
+    """The exit code of what is done with a run, after which a machine that was rented for it is given back.
+
+    Args:
+        run: It may be on a box of the user's own: then nothing is given back.
+        action: Gives the exit code, and whether the run is over and all of it here. While the box cannot be reached
+            it is done again, as long as Lambda has the machine.
+
+    Raises:
+        RemoteError: If the machine is gone, or is not known to be gone after it was given back.
+    """
+    from kanjiprep.training.remote import shops
+
+    if not run.place.rental:
+        return action()[0]
+    shop = shops.open_shop(os.environ, to_rent=False)  # what giving back needs, before anything is waited for
+    code, is_over = 0, False
+    try:
+        while True:
+            try:
+                code, is_over = action()
+                break
+            except Unreachable as problem:
+                _refuse_gone(shop, run, problem)
+    finally:
+        if not is_over:
+            _say_what_stays(shop, run)
     return end(run, code) if is_over else code
+
+
+def _refuse_gone(shop: Shop, run: Attended, problem: Unreachable) -> None:
+    """Go on if the machine may be there still."""
+    from kanjiprep.training.remote.cloud import gone, ledger
+
+    rental = ledger.read(shop.folder).of(run.place.rental)
+    if rental is None:
+        raise problem
+    if rental.is_open:
+        seen = gone.verify_gone(shop.cloud, rental, 0, tell=say, clock=shop.clock)
+        if not isinstance(seen, gone.Gone):
+            return
+        ledger.append(shop.folder, ledger.Gone(rental.name, ledger.stamp(seen.at)))
+    _forget(run.run, run.place.rental)
+    remedy = "what was brought here before stays; launch a new run for the rest"
+    raise RemoteError(
+        "its machine is gone, and was not given back by this command", str(run.run), remedy
+    ) from problem
+
+
+def _say_what_stays(shop: Shop, run: Attended) -> None:
+    from kanjiprep.training.remote.cloud import ledger
+
+    with suppress(RemoteError):  # then the reminder of the next command says so
+        rental = ledger.read(shop.folder).of(run.place.rental)
+        if rental is not None and rental.is_open:
+            say(f"{rental.name} stays rented, {terms(rental)}; kanjiprep stop {talk.short(run.run)} ends it sooner")
 
 
 def _offer(shop: Shop, job: Job) -> Offer:
@@ -70,10 +126,34 @@ def _refuse_elsewhere(run: Path, name: str) -> None:
 
     earlier = place.read(run)
     if earlier is not None and earlier.address:
-        remedy = "look at it with kanjiprep monitor, or give the new run another --name"
+        down = f", or give its machine back with kanjiprep remote down {earlier.rental}" if earlier.rental else ""
+        remedy = f"look at it with kanjiprep monitor{down}, or give the new run another --name"
         raise UsageError(f"a run of that name is on {earlier.address}", str(run), remedy)
     if earlier is not None and earlier.rental != name:
-        raise UsageError(f"was for {earlier.rental}", str(run), "give the new run another --name")
+        what = f"a run of that name is on what is rented as {earlier.rental}"
+        raise UsageError(what, str(run), "give the new run another --name")
+
+
+def _rent(shop: Shop, offer: Offer, job: Job, name: str) -> Rented:
+    from kanjiprep.training.remote import place, renting
+
+    _refuse_elsewhere(job.run, name)  # once more: a run may have been launched while the question stood there
+    place.write(job.run, place.Place("", job.name, dataset=str(job.dataset.folder), rental=name))
+    with _forgotten_if_nothing_came(job.run, shop, name):
+        return renting.rent(shop, offer, job.run, say)
+
+
+def terms(rental: Rental) -> str:
+    """What it costs and when that ends."""
+    rate = rental.usd_per_hour * max(1, len(rental.ids))
+    until = f"until {utc(rental.ends_at)} at the latest, and what is not here by then is lost"
+    most = math.ceil(round(rental.max_usd * 100, 6)) / 100  # a limit is never rounded down
+    return f"{rate:.2f} USD an hour, {most:,.2f} USD at most, {until}"
+
+
+def utc(at: datetime) -> str:
+    """``at`` for a reader."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _confirm(job: Job, offer: Offer, yes: bool) -> None:
@@ -82,19 +162,25 @@ def _confirm(job: Job, offer: Offer, yes: bool) -> None:
     from kanjiprep.training.remote import shops
 
     talk.say(f"to rent: {offer}")
+    kept = f"for up to {offer.keep_h:g} h if nothing here watches it then, within that limit"
+    talk.say(f"it is given back when its run is over and brought here; until it is brought it is kept, {kept}")
     if problem := shops.switch_problem(os.environ):
-        _shout(f"warning: the machine may not be able to give itself back if this one is off: {problem}")
+        shout(f"warning: the machine may not be able to give itself back if this one is off: {problem}")
     hours = job.planned.costs.duration.total if job.planned.costs.duration else None
     if hours is not None:
-        talk.say(f"the plan: {band(hours)}")
+        talk.say(f"the run is planned to take {band(hours)}")
         if hours.value > offer.quote.hours:
             talk.say(f"warning: it will be stopped after {offer.quote.time}, probably before its end")
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("nothing is rented without your word", "--yes", "give it, or run this on a terminal")
-    if not click.confirm("Rent it?", default=False, err=True):
-        raise UsageError("nothing was rented", "", "as you said")
+    try:
+        is_wanted = click.confirm("Rent it?", default=False, err=True)
+    except click.Abort as error:
+        raise Interrupted("nothing was rented") from error
+    if not is_wanted:
+        raise UsageError("nothing was rented: you said no")
 
 
 @contextmanager
@@ -108,17 +194,19 @@ def _forgotten_if_nothing_came(run: Path, shop: Shop, name: str) -> Iterator[Non
         with suppress(RemoteError):  # who cannot read the list does not know that nothing is left
             rental = ledger.read(shop.folder).of(name)
             if rental is None or not rental.is_open:
-                _forget(run)
+                _forget(run, name)
         raise
 
 
-def _forget(run: Path) -> None:
-    """The run folder is an ordinary one from now on, or none if nothing is in it."""
+def _forget(run: Path, name: str) -> None:
+    """The run folder is an ordinary one from now on, or none if nothing is in it; a note of another place stays."""
     from kanjiprep.training.remote import place
 
-    (run / place.FILE).unlink(missing_ok=True)
-    with suppress(OSError):  # it holds what was made
-        run.rmdir()
+    with suppress(OSError, UsageError):  # it holds what was made, or a note that is not understood
+        found = place.read(run)
+        if found is not None and found.rental == name:
+            (run / place.FILE).unlink()
+            run.rmdir()
 
 
 def _place(job: Job, rented: Rented) -> Place:
@@ -132,175 +220,75 @@ def _place(job: Job, rented: Rented) -> Place:
     return found
 
 
-def _start(shop: Shop, run: Attended, job: Job, rented: Rented, as_json: bool) -> object:
+def _start(shop: Shop, job: Job, rented: Rented, as_json: bool) -> tuple[Attended, object]:
     """The attempt that runs on the rented box; if it does not come to that, the box is given back."""
-    try:
-        return there.start(run, dataclasses.replace(job, until=rented.deadlines.stop_at), as_json)
-    except BaseException as problem:
-        talk.say(f"nothing runs on {rented.name}, so it is given back: {str(problem) or type(problem).__name__}")
-        _give_back(shop, rented.name, run.run)
-        raise
+    from kanjiprep.training.remote.hearing import heeding, interrupt
+
+    with heeding(interrupt):
+        try:
+            run = there.attended(job.run, _place(job, rented), as_json)
+            return run, there.start(run, dataclasses.replace(job, until=rented.deadlines.stop_at), as_json)
+        except BaseException as problem:
+            say(f"nothing runs on {rented.name}, so it is given back: {str(problem) or type(problem).__name__}")
+            give_back(shop, rented.name, job.run)
+            raise
 
 
 def end(run: Attended, code: int) -> int:
     """The exit code of a run whose copy is whole, after its machine was given back, if one was rented.
 
     Raises:
-        RemoteError: If it is not known to be gone.
+        StillBilling: If it is not known to be gone.
     """
     from kanjiprep.training.remote import shops
+    from kanjiprep.training.remote.cloud.gone import StillThere
+    from kanjiprep.training.remote.returning import StillBilling
 
-    if run.place.rental:
-        _give_back(shops.open_shop(os.environ, to_rent=False), run.place.rental, run.run)
+    name = run.place.rental
+    if not name:
+        return code
+    try:
+        shop = shops.open_shop(os.environ, to_rent=False)
+    except KanjiprepError as problem:
+        raise StillBilling(StillThere((name,), f"it was not given back: {problem}")) from problem
+    give_back(shop, name, run.run)
     return code
 
 
-def _give_back(shop: Shop, name: str, run: Path | None) -> None:
+def give_back(shop: Shop, name: str, run: Path) -> None:
+    """End what is rented under ``name``, see that it is gone, and take the note of it out of the run folder.
+
+    Ctrl-C is answered with what that may cost; the second ends the wait.
+
+    Raises:
+        StillBilling: If it is not known to be gone.
+    """
     from kanjiprep.training.remote import returning
     from kanjiprep.training.remote.cloud.gone import StillThere
+    from kanjiprep.training.remote.hearing import Hurried, heeding, patient
 
-    talk.say(f"giving back {name}; Lambda is asked until it is gone")
-    said = returning.give_back(shop, name, talk.say)
+    say(f"giving back {name}; Lambda is asked until it is gone")
+    said: object
+    try:
+        with heeding(patient(name, say)):
+            said = returning.give_back(shop, name, say)
+    except Hurried:
+        said = StillThere((name,), "it was not waited for")
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows what is there now
+        said = StillThere((name,), f"giving it back went wrong: {str(error) or type(error).__name__}")
     if isinstance(said, StillThere):
         raise returning.StillBilling(said)
-    talk.say(f"gone: Lambda has nothing of {name} any more")
-    if run is not None:
-        _forget(run)
+    say(f"gone: Lambda has nothing of {name} any more")
+    _forget(run, name)
 
 
-@click.command(
-    "setup-remote",
-    short_help="Make an environment for SkyPilot, which rents machines.",
-    epilog="""\b
-Examples:
-  kanjiprep setup-remote --dry-run
-  LAMBDA_API_KEY=... kanjiprep setup-remote""",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done and downloaded, and do nothing.")
-@_JSON
-def setup_remote(dry_run: bool, as_json: bool) -> None:
-    """Make an environment and a home of its own for SkyPilot, by which --on lambda rents machines.
-
-    The home holds Lambda's key from LAMBDA_API_KEY and no other cloud's, so that nothing else can be found
-    there or copied to a machine. The key does go to rented machines: they need it to give themselves back. A
-    second call verifies, and writes the key anew.
-    """
-    from kanjiprep.training.remote.sky import home, setup
-
-    where = home.managed_folder(os.environ)
-    agreed = setup.plan(where)
-    for step in () if as_json and not dry_run else agreed.steps:
-        talk.say(step)
-    if dry_run:
-        if as_json:
-            talk.print_json({**dataclasses.asdict(agreed), "steps": agreed.steps})
-        return
-    with talk.progress(quiet=as_json) as progress:
-        engine = setup.setup(where, progress)
-    if as_json:
-        talk.print_json({"python": engine.python, "home": engine.home})
-    else:
-        talk.say(f"ready: SkyPilot, {engine.python}")
-        talk.say("Next: kanjiprep launch-simpletuner PRESET --on lambda --max-usd 60")
+def say(line: str) -> None:
+    """Talk while something is rented: a terminal that is gone keeps nothing from being given back."""
+    with suppress(OSError):
+        talk.say(line)
 
 
-@click.group(
-    short_help="Show and end what is rented.",
-    no_args_is_help=True,
-    epilog="""\b
-Examples:
-  kanjiprep remote ls
-  kanjiprep remote down NAME""",
-)
-def remote() -> None:
-    """Machines that were rented for runs: which there are, and the end of one."""
-
-
-@remote.command("ls", epilog="\b\nExamples:\n  kanjiprep remote ls\n  kanjiprep remote ls --json")
-@_JSON
-def ls(as_json: bool) -> int:
-    """List what is rented, and whatever at Lambda looks like it.
-
-    What our list has is compared with what Lambda says. Exit code 7 means that something is past its end, or is
-    not known to be gone.
-    """
-    from kanjiprep.training.remote import holdings, shops
-
-    found = holdings.standing(shops.open_shop(os.environ, to_rent=False))
-    loud = [one.loud for one in found if one.loud]
-    if as_json:
-        talk.print_json(found)
-        return RemoteError.exit_code if loud else 0
-    for one in found:
-        age = "" if one.age_s is None else f"  {one.age_s / 3600:.1f} h"
-        usd = "" if one.usd_so_far is None else f"  up to {one.usd_so_far:.2f} USD so far"
-        click.echo(f"{one.name}  {one.state}{age}  {one.usd_per_hour:.2f} USD/h{usd}  {one.run}")
-    for line in loud:
-        _shout(line)
-    if not found:
-        talk.say("nothing is rented")
-    for one in found:
-        talk.say(f"{one.name}: {one.remedy}")
-    return RemoteError.exit_code if loud else 0
-
-
-@remote.command(
-    "down",
-    epilog="""\b
-Examples:
-  kanjiprep remote down kanjiprep-sd35-large-lora-1a2b3c
-  kanjiprep remote down kanjiprep-sd35-large-lora-1a2b3c --lose-results""",
-)
-@click.argument("name")
-@click.option("--lose-results", is_flag=True, help="Bring nothing here first.")
-@_JSON
-def down(name: str, lose_results: bool, as_json: bool) -> None:
-    """Give back what is rented under NAME, after its run was stopped and brought here.
-
-    Lambda is asked until it is gone. If not everything can be brought here the machine is kept, unless
-    --lose-results is given. Nothing that is not in our list is ever ended.
-    """
-    from kanjiprep.training.remote import shops
-    from kanjiprep.training.remote.cloud import ledger
-
-    shop = shops.open_shop(os.environ, to_rent=False)
-    rental = ledger.read(shop.folder).of(name)
-    run = Path(rental.run) if rental and Path(rental.run).is_dir() else None
-    if run is not None and not lose_results:
-        _bring(run, name, as_json)
-    _give_back(shop, name, run)
-    if as_json:
-        talk.print_json({"name": name, "gone": True, "run": run})
-
-
-def _bring(run: Path, name: str, quiet: bool) -> None:
-    from kanjiprep.training.remote import place
-
-    found = place.read(run)
-    if found is None or not found.address or found.rental != name:
-        return
-    attended = there.hurried(there.attended(run, found, quiet))
-    try:
-        with talk.progress(quiet=quiet) as progress:
-            attended.stop(progress, with_checkpoint=True)
-            attended.finish(progress)
-    except KanjiprepError as problem:
-        what = f"not everything of its run could be brought here, so it is kept: {problem}"
-        raise RemoteError(what, name, "try again, or give --lose-results") from problem
-
-
-def remind(tell: Callable[[str], None]) -> None:
-    """Say what is still rented, if anything is; nobody is asked."""
-    from datetime import UTC, datetime
-
-    from kanjiprep.training.remote import holdings
-    from kanjiprep.training.remote.cloud import ledger
-
-    line = holdings.reminder(ledger.default_folder(), datetime.now(UTC))
-    if line:
-        tell(line)
-
-
-def _shout(line: str) -> None:
+def shout(line: str) -> None:
+    """A line that has to be seen."""
     color = False if os.environ.get("NO_COLOR") else None
     click.echo(click.style(line, fg="red", bold=True), err=True, color=color)

@@ -141,6 +141,7 @@ def launch_simpletuner(
     there.refuse_unknown(where)
     if resume:
         _refuse_with_resume(settings, name, dry_run, trainer)
+        _refuse_place_with_resume(where, ssh_key, yes, allow_arm)
         return _go_on(preset, wanted, detach, as_json)
     words = (*settings, *(f"guard.{key}={value}" for key, value in wanted.items()))
     if where != there.LOCAL:
@@ -170,6 +171,12 @@ def _refuse_with_resume(settings: tuple[str, ...], name: str | None, dry_run: bo
         )
 
 
+def _refuse_place_with_resume(where: str, ssh_key: Path | None, yes: bool, allow_arm: bool) -> None:
+    given = {"--on": where != there.LOCAL, "--ssh-key": ssh_key, "--yes": yes, "--allow-arm": allow_arm}
+    for option in (option for option, value in given.items() if value):
+        raise UsageError(f"{option} cannot be had with --resume: a run goes on where it is", remedy="leave it out")
+
+
 def _go_on(run: str, limits: dict[str, Any], detach: bool, as_json: bool) -> int:
     from kanjiprep.training.remote import place
 
@@ -178,8 +185,10 @@ def _go_on(run: str, limits: dict[str, Any], detach: bool, as_json: bool) -> int
         from kanjiprep.cli import renting
 
         attended = there.reached(*found, as_json)
-        code, is_over = there.resume(attended, limits, detach, as_json)
-        return renting.end(attended, code) if is_over else code
+        if attended.place.rental:
+            remedy = f"stop it with kanjiprep stop {talk.short(attended.run)}, and launch a new run"
+            raise UsageError("a run on a rented machine is not gone on with: its end was set before", run, remedy)
+        return renting.attend(attended, lambda: there.resume(attended, limits, detach, as_json))
     return _attend(_resume(run, limits), detach, as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kanjiprep.cli import talk
-from kanjiprep.errors import Interrupted, RemoteError, TrainerError, UsageError
+from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, TrainerError, UsageError
 
 if TYPE_CHECKING:
     from kanjiprep.training.pictures import Dataset
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LOCAL: Final = "local"
 LAMBDA: Final = "lambda"
+_BOOT_S: Final = 300.0
 
 
 def refuse_unknown(where: str) -> None:
@@ -49,7 +51,7 @@ def reached(run: Path, place: Place, quiet: bool) -> Attended:
 
 
 def attended(run: Path, place: Place, quiet: bool) -> Attended:
-    """The run of the copy ``run``, over a connection that is tried for ever."""
+    """The run of the copy ``run``, over a connection that is tried for ever, to a rented box for some minutes."""
     import platformdirs
 
     from kanjiprep.training.remote import attending
@@ -60,7 +62,8 @@ def attended(run: Path, place: Place, quiet: bool) -> Attended:
     # a rented box has keys of its own, and an address that another one had before
     keys = platformdirs.user_data_path("kanjiprep") / "ssh" / (place.rental or "own")
     box = Box(place.host, keys)
-    return attending.Attended(OverSsh(box, tell=_tell(quiet)), place, run, say)
+    patience_s = _BOOT_S if place.rental else None  # then Lambda is asked whether it is there at all
+    return attending.Attended(OverSsh(box, patience_s, _tell(quiet)), place, run, say)
 
 
 def _silent(_text: str) -> None:
@@ -70,7 +73,7 @@ def _silent(_text: str) -> None:
 def _tell(quiet: bool) -> Any:
     def tell(problem: Unreachable, pause_s: float) -> None:
         if not quiet:
-            talk.say(f"{problem.where}: {problem.what}; tried again in {pause_s:.0f} s, the run goes on meanwhile")
+            talk.say(f"{problem.where}: {problem.what}; tried again in {pause_s:.0f} s")
 
     return tell
 
@@ -155,11 +158,16 @@ def launch(job: Job, place: Place, detach: bool, as_json: bool) -> int:
 def start(run: Attended, job: Job, as_json: bool) -> object:
     """The number of the attempt that runs on the box from now on."""
     from kanjiprep.training.remote import there
+    from kanjiprep.training.remote.ssh import connection
 
+    patience_s = _BOOT_S if run.place.rental else 0.0  # an address of the user's own may be a wrong one
+    connection.again(lambda: connection.connect(run.far.box), patience_s=patience_s, tell=run.far.tell)
     with talk.progress(quiet=as_json) as progress:
         said = there.launch(run.far, run.place, job, progress, run.say)
     if not as_json:
-        talk.say(f"started: attempt {said.get('attempt')} of {job.name} on {run.place.address}; it needs nobody here")
+        talk.say(
+            f"started: attempt {said.get('attempt') or 1} of {job.name} on {run.place.address}; it needs nobody here"
+        )
     return said.get("attempt")
 
 
@@ -182,19 +190,20 @@ def _say_how_to_attach(run: Attended) -> None:
 def follow(run: Attended, as_json: bool) -> tuple[int, bool]:
     """The exit code of a run that is watched, and whether it is over and all of it here."""
     try:
-        return _watch(run, as_json), True
+        return _watch(run, as_json)
     except KeyboardInterrupt:
         return Interrupted.exit_code, _after_interrupt(run, as_json)
 
 
-def _watch(run: Attended, as_json: bool) -> int:
+def _watch(run: Attended, as_json: bool) -> tuple[int, bool]:
+    """As ``follow``; a trainer that nobody watches there still writes, and its box must not be given back."""
     from kanjiprep.cli import screens
     from kanjiprep.training.remote import attending
 
     with screens.screen(as_json) as shown:
         seen = attending.watch(run, shown, _no_progress)
     screens.show(seen, as_json, _about(run))
-    return TrainerError.exit_code if seen.exit_code is None else seen.exit_code
+    return (TrainerError.exit_code, False) if seen.exit_code is None else (seen.exit_code, True)
 
 
 def _no_progress(stage: str, done: int, total: int | None) -> None:
@@ -224,11 +233,18 @@ def _after_interrupt(run: Attended, as_json: bool) -> bool:
 
 
 def monitor(run: Attended, once: bool, tunnel: int | None, as_json: bool) -> tuple[int, bool]:
-    """Look at a run on its box once, or to its end: the exit code, and whether it was seen to its end."""
+    """Look at a run on its box once, or to its end: the exit code, and whether it was seen to its end.
+
+    Raises:
+        UsageError: If a tunnel is wished for a look.
+    """
     from kanjiprep.cli import screens
     from kanjiprep.training.remote.ssh import tunnel as tunnels
 
     if once or as_json:
+        if tunnel is not None:
+            raise UsageError("is for watching a run", "--tunnel", "leave out --once and --json")
+        run = hurried(run)
         seen = run.look()
         with talk.progress(quiet=as_json) as progress:
             run.pull(progress)
@@ -241,14 +257,14 @@ def monitor(run: Attended, once: bool, tunnel: int | None, as_json: bool) -> tup
         return follow(run, as_json)
 
 
-def stop(run: Attended, *, with_checkpoint: bool, as_json: bool) -> None:
-    """Stop a run on its box and bring here what it has made."""
+def stop(run: Attended, *, with_checkpoint: bool, as_json: bool) -> tuple[int, bool]:
+    """Stop a run on its box and bring here what it has made: 0, and that it is over."""
     with talk.progress(quiet=as_json) as progress:
         said = run.stop(progress, with_checkpoint=with_checkpoint)
         pulled = run.finish(progress)
     if as_json:
         talk.print_json({**said, "run": run.run, **_about(run), "checkpoints": pulled.kept})
-        return
+        return 0, True
     exit_: dict[str, Any] = said.get("exit") or {}
     if exit_:
         reason = f": {exit_['reason']}" if exit_.get("reason") else ""
@@ -256,17 +272,26 @@ def stop(run: Attended, *, with_checkpoint: bool, as_json: bool) -> None:
     else:
         talk.say(f"nothing was running in {run.place.name} on {run.place.address}")
     talk.say(f"all of it is in {run.run}, {pulled.kept} checkpoints, every file compared")
+    return 0, True
 
 
 def resume(run: Attended, limits: Mapping[str, Any], detach: bool, as_json: bool) -> tuple[int, bool]:
     """Go on with a run on its box."""
     options = {f"--{name.replace('_', '-').replace('policy', 'guard')}": value for name, value in limits.items()}
     with talk.progress(quiet=as_json) as progress:
-        said = run.resume(options, progress)
+        said = run.resume(options, _tokens(run), progress)
     if not detach:
         return follow(run, as_json)
     leave(run, said.get("attempt"), as_json)
     return 0, False
+
+
+def _tokens(run: Attended) -> Mapping[str, str]:
+    from kanjiprep.training import presets
+    from kanjiprep.training.remote import there
+
+    is_here = (run.run / presets.SPEC).is_file()
+    return there.tokens(presets.load(str(run.run)).spec.tracker.service if is_here else "", os.environ)
 
 
 def bring(wanted: str, quiet: bool) -> None:
@@ -276,11 +301,10 @@ def bring(wanted: str, quiet: bool) -> None:
     found = place.find(wanted)
     if found is None or not found[1].address:
         return
-    run = hurried(attended(*found, quiet))
     try:
         with talk.progress(quiet=quiet) as progress:
-            run.pull(progress)
-    except RemoteError as problem:
+            hurried(attended(*found, quiet)).pull(progress)
+    except KanjiprepError as problem:
         talk.say(f"warning: {problem}; going on with what is here already")
 
 

@@ -39,7 +39,8 @@ def monitor(run: str, once: bool, tunnel: int | None, as_json: bool) -> int:
     Watched to its end, the exit code is that of launch-simpletuner; looked at once, it is 0.
 
     A run on a box is looked at there, and what it has made is brought here as it goes. A connection that is
-    lost is made again for as long as it takes; the run does not need it.
+    lost is made again for as long as it takes; the run does not need it. A machine that is rented for it is
+    given back once the run is over and all of it is here.
     """
     from kanjiprep.cli import renting, there
     from kanjiprep.training.remote import place
@@ -49,8 +50,7 @@ def monitor(run: str, once: bool, tunnel: int | None, as_json: bool) -> int:
     found = place.find(run)
     if found is not None:
         attended = there.reached(*found, as_json)
-        code, is_over = there.monitor(attended, once, tunnel, as_json)
-        return renting.end(attended, code) if is_over else code
+        return renting.attend(attended, lambda: there.monitor(attended, once, tunnel, as_json))
     if tunnel is not None:
         raise UsageError("is for a run on a box", "--tunnel", "this one is here")
     folder = files.find(run)
@@ -89,8 +89,7 @@ def stop(run: str, now: bool, as_json: bool) -> None:
     found = place.find(run)
     if found is not None:
         attended = there.reached(*found, as_json)
-        there.stop(attended, with_checkpoint=not now, as_json=as_json)
-        renting.end(attended, 0)
+        renting.attend(attended, lambda: there.stop(attended, with_checkpoint=not now, as_json=as_json))
         return
     stop_run(files.find(run), with_checkpoint=not now, as_json=as_json)
 

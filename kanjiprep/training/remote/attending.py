@@ -18,13 +18,15 @@ from kanjiprep.training.remote.box import secrets
 from kanjiprep.training.remote.box.over_ssh import OverSsh
 from kanjiprep.training.remote.place import Place
 from kanjiprep.training.remote.pull import Pulled
-from kanjiprep.training.running.standing import CODES, UNWATCHED, WAITING
+from kanjiprep.training.remote.ssh.refusal import Unreachable
+from kanjiprep.training.running.standing import CODES, COPY, UNWATCHED, WAITING
 from kanjiprep.training.running.view import View
 
 EVERY_S: Final = 10.0
 PULL_EVERY_S: Final = 60.0
 _LOOK_TIMEOUT_S: Final = 120.0
-_OVER: Final = frozenset({*CODES, UNWATCHED, WAITING})
+_MOST_FAILURES: Final = 5
+_OVER: Final = frozenset({*CODES, UNWATCHED, WAITING, COPY})
 
 Screen = Callable[[View], None]
 
@@ -87,14 +89,18 @@ class Attended:
             RemoteError: If the box cannot be reached.
         """
         words = ["stop", f"runs/{self.place.name}", "--json", *([] if with_checkpoint else ["--now"])]
+        step = self.place.step("stop" if with_checkpoint else "stop-now")  # who is in a hurry waits for no other stop
         hear = partial(_hear, progress)
-        return dict(tool.carried_out(self.far, self.place.step("stop"), words, hear, root=self.place.root))
+        return dict(tool.carried_out(self.far, step, words, hear, root=self.place.root))
 
-    def resume(self, limits: Mapping[str, object], progress: Progress) -> Mapping[str, Any]:
+    def resume(
+        self, limits: Mapping[str, object], tokens: Mapping[str, str], progress: Progress
+    ) -> Mapping[str, Any]:
         """What the tool there says of the attempt with which the run goes on.
 
         Args:
             limits: Options of ``launch-simpletuner`` by name, as ``--max-hours``.
+            tokens: By name of the variable; those of the launch were removed when the run was over.
             progress: Hears what it says on the way.
 
         Raises:
@@ -104,6 +110,7 @@ class Attended:
         options = [word for name, value in limits.items() for word in (name, str(value))]
         words = ["launch-simpletuner", f"runs/{self.place.name}", "--resume", "--detach", "--json", *options]
         step, hear = self.place.step("resume"), partial(_hear, progress)
+        self.far.again(partial(secrets.write, self.far, tokens, self.place.root))
         return dict(tool.carried_out(self.far, step, words, hear, root=self.place.root))
 
     def _told(self, pulled: Pulled) -> Pulled:
@@ -120,7 +127,7 @@ def watch(
     pull_every_s: float = PULL_EVERY_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> View:
-    """The last view of a run that is over, or that nobody watches there; its copy is whole then.
+    """The last view of a run that is over, whose copy is whole then, or of one that nobody watches there.
 
     Args:
         attended: The run.
@@ -133,12 +140,24 @@ def watch(
     Raises:
         RemoteError: If the box cannot be reached, for as long as its connection is patient.
     """
-    pulled_at, checkpoint = float("-inf"), ""
+    pulled_at, checkpoint, failures = float("-inf"), "", 0
     while True:
-        seen = attended.look()
+        try:
+            seen = attended.look()
+            failures = 0
+        except Unreachable:
+            raise
+        except RemoteError as problem:  # a box that is busy says nothing of the run
+            failures += 1
+            if failures > _MOST_FAILURES:
+                raise
+            attended.say(f"could not be looked at, once more in {every_s:.0f} s: {problem}")
+            time.sleep(every_s)
+            continue
         screen(seen)
         if seen.status in _OVER:
-            attended.finish(progress)
+            bring = attended.pull if seen.exit_code is None else attended.finish  # a trainer alone still writes
+            bring(progress)
             return seen
         newest = seen.made.checkpoint.path if seen.made.checkpoint else ""
         if newest != checkpoint or clock() - pulled_at >= pull_every_s:
@@ -148,4 +167,5 @@ def watch(
 
 
 def _hear(progress: Progress, line: str) -> None:
-    progress(line.strip()[:60] or "wait for the box", 0, None)
+    if not line.startswith("error: "):  # which is told as what it is
+        progress(line.strip()[:60] or "wait for the box", 0, None)

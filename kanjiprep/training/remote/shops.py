@@ -10,6 +10,7 @@ from typing import Final
 from kanjiprep.errors import RemoteError
 from kanjiprep.training import lambda_http, prices
 from kanjiprep.training.lambda_http import NoAnswerError, Question
+from kanjiprep.training.remote import skypilot
 from kanjiprep.training.remote.cloud import api, ledger
 from kanjiprep.training.remote.returning import Shop
 from kanjiprep.training.remote.sky import home, setup
@@ -66,9 +67,9 @@ class Missing:
         """
         raise self.problem
 
-    def cut_off(self, name: str) -> bool:  # noqa: ARG002
-        """Nothing is under way."""
-        return False
+    def cut_off(self, name: str) -> bool:
+        """End a launch of that name by a SkyPilot that is no longer set up; whether there was one."""
+        return skypilot.cut_off(name)
 
     def down(self, name: str) -> bool:  # noqa: ARG002
         """Nothing is known.

@@ -75,15 +75,7 @@ class SkyPilot:
 
     def cut_off(self, name: str) -> bool:
         """End a launch of that name that goes on although the one who asked was killed; whether there was one."""
-        found = left = _marked(name)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in left:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(number)
-            deadline = time.monotonic() + self.patience_s
-            while (left := _marked(name)) and time.monotonic() < deadline:
-                time.sleep(0.05)
-        return bool(found)
+        return cut_off(name, self.patience_s)
 
     def down(self, name: str) -> bool:
         """Give the machines of that name back; False if SkyPilot knows none.
@@ -92,6 +84,19 @@ class SkyPilot:
             RemoteError: If they may still be there.
         """
         return engine.down(self.engine, name)
+
+
+def cut_off(name: str, patience_s: float = PATIENCE_S) -> bool:
+    """End every launch of that name that is under way on this machine; whether there was one."""
+    found = left = _marked(name)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        deadline = time.monotonic() + patience_s
+        while (left := _marked(name)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return bool(found)
 
 
 def _marked(name: str) -> list[psutil.Process]:

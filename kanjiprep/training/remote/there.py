@@ -6,6 +6,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from kanjiprep.errors import RemoteError, os_reason
+from kanjiprep.errors import KanjiprepError, RemoteError, os_reason
 from kanjiprep.progress import Progress
-from kanjiprep.training import models, presets
+from kanjiprep.training import models, presets, run_folder
 from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.plan import Plan
 from kanjiprep.training.presets import Preset
@@ -81,17 +82,22 @@ def launch(far: OverSsh, place: Place, job: Job, progress: Progress, say: Callab
     with tempfile.TemporaryDirectory(prefix="kanjiprep-") as aside:
         wheel = wheels.build(Path(aside))
         digest = wheels.digest_of(wheel)
-        _look(far, place, job, digest, say)
+        if _look(far, place, job, digest, say):
+            return {"run": place.run, "attempt": None}
         ready = setup.setup(far, Order(wheel, _accelerator(job), place.root), progress)
     _show_life(far, place)
     say(f"box: {ready.version}, SimpleTuner at {ready.trainer}")
-    far.again(partial(secrets.write, far, _tokens(job), place.root))
     dataset = job.hub or datasets.send_dataset(far, job.dataset.folder, job.dataset.digest, progress, place.root)
     _send_preset(far, place, job, progress)
     places.write(job.run, place)
     words = launch_words(job, dataset)
-    document = tool.carried_out(far, place.step("launch"), words, partial(_hear, progress), root=place.root)
-    return dict(document)
+    far.again(partial(secrets.write, far, _tokens(job), place.root))
+    try:
+        return dict(tool.carried_out(far, place.step("launch"), words, partial(_hear, progress), root=place.root))
+    except KanjiprepError:
+        with suppress(RemoteError):  # what went wrong is told, and nothing that ran there needs them again
+            secrets.remove(far, place.root)
+        raise
 
 
 def launch_words(job: Job, dataset: str) -> list[str]:
@@ -129,14 +135,25 @@ def wish_of(job: Job, digest: str) -> Wish:
     )
 
 
-def _look(far: OverSsh, place: Place, job: Job, digest: str, say: Callable[[str], None]) -> None:
+def _look(far: OverSsh, place: Place, job: Job, digest: str, say: Callable[[str], None]) -> bool:
+    """Whether the run goes on there already, from a launch that was cut off here."""
     question = Question(_repo(job), _tokens(job).get("HF_TOKEN", ""), job.environ.get("HF_ENDPOINT") or preflight.HUB)
     found = far.again(partial(preflight.survey, far, question, place.root))
+    if job.until is not None and (found.clock_off_s is None or abs(found.clock_off_s) > verdict.MOST_OFF_S):
+        off = "cannot be read" if found.clock_off_s is None else f"is {found.clock_off_s:+.0f} s off ours"
+        raise RemoteError(f"its clock {off}, so its end would not be ours", far.name, "set the clock of this machine")
     for warning in refuse_unfit(found, wish_of(job, digest), far.name):
         say(f"warning: {warning}")
-    if job.name in found.runs and tool.state_of(far, place.step("launch"), place.root).state == "none":
+    is_there = job.name in found.runs
+    if is_there and not _was_cut_off(place, job):
         remedy = f"look at it with kanjiprep monitor, or give the new run another --name than {shlex.quote(job.name)}"
         raise RemoteError(f"a run {job.name!r} was launched there", far.name, remedy)
+    return is_there
+
+
+def _was_cut_off(place: Place, job: Job) -> bool:
+    """Whether we were about to launch that very run, and never saw what became of it."""
+    return places.read(job.run) == place and not (job.run / run_folder.ORDER).exists()
 
 
 def _accelerator(job: Job) -> Literal["cpu", "cuda"]:
@@ -159,8 +176,12 @@ def _show_life(far: OverSsh, place: Place) -> None:
 
 
 def _tokens(job: Job) -> dict[str, str]:
-    names = _TOKENS.get(job.preset.spec.tracker.service, ("HF_TOKEN",))
-    return secrets.wished(names, job.environ, secrets.stored_token)
+    return tokens(job.preset.spec.tracker.service, job.environ)
+
+
+def tokens(service: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of the user that a run with this tracker needs on its box, by name of the variable."""
+    return secrets.wished(_TOKENS.get(service, ("HF_TOKEN",)), environ, secrets.stored_token)
 
 
 def limited(spec: RunSpec, until: datetime | None, now: datetime) -> RunSpec:
@@ -192,4 +213,5 @@ def _send_preset(far: OverSsh, place: Place, job: Job, progress: Progress) -> No
 
 
 def _hear(progress: Progress, line: str) -> None:
-    progress(scripts.last_line(line)[:60] or "launch it there", 0, None)
+    if not line.startswith("error: "):  # which is told as what it is
+        progress(scripts.last_line(line)[:60] or "launch it there", 0, None)

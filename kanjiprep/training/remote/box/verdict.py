@@ -16,7 +16,7 @@ from kanjiprep.training.setup_plan import Extra, Host, SetupRequest
 MOST_OFF_S: Final = 120.0
 OURS_GIB: Final = 1.5
 """Of our own environment and of uv's Python. Source: du after a setup on Linux x86-64, rounded up."""
-_NEEDED: Final = ("flock", "setsid", "sha256sum", "tail")
+_NEEDED: Final = ("flock", "rsync", "setsid", "sha256sum", "tail")
 _GIB: Final = 2**30
 _LEAST_PYTHON: Final = (3, 11)
 
@@ -71,7 +71,7 @@ def _system(survey: Survey, wish: Wish) -> Iterator[str]:
         yield f"its processor is {survey.machine}, for which there are no wheels"
     missing = [tool for tool in _NEEDED if tool not in survey.tools]
     if missing:
-        yield f"{', '.join(missing)} cannot be found there; install util-linux and coreutils"
+        yield f"{', '.join(missing)} cannot be found there; install util-linux, coreutils and rsync"
     if not survey.writable:
         yield "our folder there cannot be written"
 
@@ -138,8 +138,6 @@ def _warnings(survey: Survey) -> Iterator[str]:
         yield f"its clock is {abs(survey.clock_off_s):,.0f} s {where} ours, so its times will not fit"
     if survey.free_bytes is None:
         yield "its free disk could not be read"
-    if "rsync" not in survey.tools:
-        yield "rsync is not there, so that files are copied whole; install it for long runs"
 
 
 def _hub(survey: Survey, wish: Wish) -> tuple[tuple[str, ...], tuple[str, ...]]:
