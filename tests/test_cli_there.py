@@ -347,3 +347,17 @@ def test_what_cannot_be_brought_is_told_and_gone_on_with(
     there.bring("mine", quiet=False)
     assert capsys.readouterr() == ("", says)
     assert mine.asked == ["pull"]
+
+
+def test_a_tunnel_is_for_watching_a_run_on_a_box(mine: Any, run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--tunnel: is for watching a run; leave out --once and --json"):
+        there.monitor(mine, True, 6006, False)
+    code, out, err = run("monitor", "nosuch", "--tunnel", "6006")
+    assert (code, out) == (2, "")
+    assert "--tunnel: is for a run on a box; this one is here" in err
+
+
+@pytest.mark.parametrize("where", ["local", "lambda"])
+def test_a_key_is_for_a_box_of_ones_own(where: str) -> None:
+    with pytest.raises(UsageError, match=f"--ssh-key: is for a box of your own, not for {where}; leave it out"):
+        there.refuse_unknown(where, Path("key"))

@@ -15,6 +15,7 @@ from kanjiprep.training.remote import attending
 from kanjiprep.training.remote.attending import Attended
 from kanjiprep.training.remote.place import Place
 from kanjiprep.training.remote.pull import Pulled
+from kanjiprep.training.remote.ssh.refusal import Unreachable
 from kanjiprep.training.running.events import Checkpoint
 from kanjiprep.training.running.view import View
 from tests.fake_box import FakeBox, said
@@ -76,12 +77,19 @@ def test_what_the_tool_there_says_is_the_error_that_it_is_here() -> None:
 class Seen:
     """A run of which each view is seen once, ten seconds after the one before; keeps what was done."""
 
-    views: list[View]
+    views: list[View | RemoteError]
     now_s: float = 0.0
+    said: list[str] = dataclasses.field(default_factory=list)
     done: list[tuple[str, float]] = dataclasses.field(default_factory=list)
 
     def look(self) -> View:
-        return self.views.pop(0)
+        seen = self.views.pop(0)
+        if isinstance(seen, RemoteError):
+            raise seen
+        return seen
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
 
     def pull(self, progress: Progress) -> Pulled:
         self.done.append(("pull", self.now_s))
@@ -92,7 +100,7 @@ class Seen:
         return Pulled((), 0)
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, *views: View) -> tuple[View, Seen, list[View]]:
+def watched(monkeypatch: pytest.MonkeyPatch, *views: View | RemoteError) -> tuple[View, Seen, list[View]]:
     run, shown = Seen(list(views)), list[View]()
 
     def sleep(seconds: float) -> None:
@@ -120,11 +128,27 @@ def test_a_new_checkpoint_is_pulled_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert run.done == [("pull", 0), ("pull", 20), ("pull", 40), ("finish", 50)]
 
 
-@pytest.mark.parametrize("status", ["unwatched", "not started"])
+@pytest.mark.parametrize("status", ["unwatched", "not started", "copy"])
 def test_what_nobody_watches_there_is_pulled_and_not_waited_for(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     alone = dataclasses.replace(RUNNING, status=status, exit_code=None)
     last, run, _ = watched(monkeypatch, RUNNING, alone)
     assert (last.status, run.done) == (status, [("pull", 0), ("pull", 10)])
+
+
+BUSY = RemoteError("takes longer than 120 s", "ssh://me@box")
+
+
+def test_a_box_that_is_busy_for_a_moment_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    last, run, _ = watched(monkeypatch, RUNNING, BUSY, RUNNING, BUSY, BUSY, STOPPED)
+    assert (last, len(run.said)) == (STOPPED, 3)
+    assert run.said[0] == "could not be looked at, once more in 10 s: ssh://me@box: takes longer than 120 s"
+
+
+@pytest.mark.parametrize("times", [1, 6])
+def test_one_that_cannot_be_reached_or_stays_busy_ends_the_watch(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    problem = Unreachable("lost", "the connection was lost", "ssh://me@box") if times == 1 else BUSY
+    with pytest.raises(RemoteError, match=problem.what):
+        watched(monkeypatch, RUNNING, *[problem] * times)
 
 
 # Stopping and going on

@@ -54,3 +54,20 @@ def test_a_copy_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(RemoteError, match=r"runs/mine: cannot be written: not a directory; choose another folder"):
         pulling.finish(listing(), PLACE, tmp_path / "runs" / "mine", lambda *_: None)  # type: ignore[arg-type]
+
+
+def test_a_file_that_differs_is_hidden_before_it_is_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("spoilt")
+    pulling._set_aside(tmp_path / "events.jsonl")
+    pulling._set_aside(tmp_path / "events.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == [".events.jsonl.differs"]
+
+
+def test_one_that_cannot_be_hidden_or_read_is_one_line(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 250)
+    long.write_text("spoilt")
+    with pytest.raises(RemoteError, match=r"cannot be moved: file name too long; check its permissions"):
+        pulling._set_aside(long)
+    with pytest.raises(RemoteError, match=r"cannot be read: file name too long; check its permissions"):
+        pulling._digest(tmp_path / ("x" * 300))
+    assert pulling._digest(tmp_path) == pulling._digest(tmp_path / "none") == ""

@@ -138,7 +138,7 @@ def launch_simpletuner(
 
     limits = {"policy": guard, "max_hours": max_hours, "max_usd": max_usd}
     wanted = {key: value for key, value in limits.items() if value is not None}
-    there.refuse_unknown(where)
+    there.refuse_unknown(where, None if resume else ssh_key)
     if resume:
         _refuse_with_resume(settings, name, dry_run, trainer)
         _refuse_place_with_resume(where, ssh_key, yes, allow_arm)

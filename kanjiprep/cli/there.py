@@ -29,14 +29,16 @@ LAMBDA: Final = "lambda"
 _BOOT_S: Final = 300.0
 
 
-def refuse_unknown(where: str) -> None:
-    """Refuse a ``--on`` that is no place.
+def refuse_unknown(where: str, key: Path | None = None) -> None:
+    """Refuse a ``--on`` that is no place, and a key for a place that needs none.
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If it is so.
     """
     if where not in (LOCAL, LAMBDA) and not where.startswith("ssh://"):
         raise UsageError(f"{where!r:.80} is no place to train", "--on", "give local, ssh://USER@HOST or lambda")
+    if key is not None and where in (LOCAL, LAMBDA):
+        raise UsageError(f"is for a box of your own, not for {where}", "--ssh-key", "leave it out")
 
 
 def reached(run: Path, place: Place, quiet: bool) -> Attended:

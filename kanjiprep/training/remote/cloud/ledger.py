@@ -23,7 +23,7 @@ from kanjiprep.training.remote.cloud.rental import Rental
 FILE: Final = "rentals.jsonl"
 
 _MOST_BYTES = 64 << 20
-Positive = Annotated[float, Bounds(above=0, most=1e9)]
+Positive = Annotated[float, Bounds(above=0, most=1e6)]
 
 
 @dataclass(frozen=True, slots=True)
