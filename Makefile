@@ -24,8 +24,9 @@ test-trainer:    ## The tests with the real SimpleTuner, in an environment of it
 	$(BIN)/kanjiprep setup-trainer --accelerator cpu
 	$(BIN)/pytest -m trainer -n 2 --dist loadfile --no-loadscope-reorder tests/trainer
 
-test-skypilot:   ## The tests with the real SkyPilot, in an environment of its own outside the checkout
-	LAMBDA_API_KEY=$${LAMBDA_API_KEY:-none} $(BIN)/kanjiprep setup-remote
+test-skypilot: export KANJIPREP_REMOTE_HOME = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kanjiprep/test-skypilot
+test-skypilot:   ## The tests with the real SkyPilot, in an environment of its own and with no key of yours
+	LAMBDA_API_KEY=none $(BIN)/kanjiprep setup-remote
 	$(BIN)/pytest tests/integration/test_skypilot.py
 
 lint:            ## Ruff and mypy

@@ -22,14 +22,20 @@ import pytest
 
 from kanjiprep.errors import RemoteError
 from kanjiprep.progress import silent
+from kanjiprep.training import gpus
+from kanjiprep.training.remote import offers, renting
+from kanjiprep.training.remote.cloud import api, ledger
+from kanjiprep.training.remote.returning import Shop
 from kanjiprep.training.remote.sky import child, engine, home, setup, setup_plan
 from kanjiprep.training.remote.sky import task as tasks
 from kanjiprep.training.remote.sky.answers import EngineError
 from kanjiprep.training.remote.sky.child import Engine, NoAnswer
 from kanjiprep.training.remote.sky.task import Task
+from kanjiprep.training.remote.skypilot import SkyPilot
 from kanjiprep.training.running import processes
 from tests import lambda_cloud
 from tests.lambda_cloud import KEY, LAUNCH, TERMINATE, LambdaCloud
+from tests.renting_shop import hurried_clock
 
 MANAGED: Final = home.managed_folder(os.environ)
 TASK: Final = Task("kanji-lora", "gpu_1x_a100_sxm4", 2.5, int(time.time()) + 3600)
@@ -392,6 +398,21 @@ def test_a_launch_that_cannot_be_reached_leaks_until_it_is_ended(sky: Engine, cl
     (cost,) = engine.cost(sky)
     assert (cost.is_there, 0 < cost.usd < 0.1) == (False, True)
     assert_no_secret(sky)
+
+
+@real
+@pytest.mark.slow
+def test_such_a_launch_is_ended_by_us_and_seen_to_be_gone(sky: Engine, cloud: LambdaCloud, tmp_path: Path) -> None:
+    """The same, rented as ``--on lambda`` rents: nothing is left, and the list of what is rented says so."""
+    account = api.Lambda(KEY, cloud.url)
+    shop = Shop(account, SkyPilot(sky), tmp_path / "ledger", hurried_clock(time.time()))
+    wanted = offers.offer(account, gpus.load(), "a100-40gb-sxm", 1, 2.0, None)
+    heard: list[str] = []
+    with pytest.raises(EngineError, match="was launched and cannot be reached"):
+        renting.rent(shop, wanted, tmp_path / "runs" / "mine", heard.append)
+    assert [status for _, _, status in statuses(cloud)] == ["terminated"]
+    assert ledger.read(shop.folder).open_rentals == ()
+    assert any("could not be rented, and is given back now" in line for line in heard)
 
 
 def assert_no_secret(sky: Engine) -> None:

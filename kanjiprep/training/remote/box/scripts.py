@@ -16,7 +16,6 @@ ROOT: Final = ".kanjiprep"
 """Of all that is ours on a box, seen from the user's home there; no other place is touched."""
 BEGIN: Final = b"@kanjiprep begin\n"
 END: Final = b"@kanjiprep end "
-NO_CODE: Final = -1
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MOST_CHARACTERS: Final = 400
 

@@ -18,7 +18,6 @@ OURS_GIB: Final = 1.5
 """Of our own environment and of uv's Python. Source: du after a setup on Linux x86-64, rounded up."""
 _NEEDED: Final = ("flock", "rsync", "setsid", "sha256sum", "tail")
 _GIB: Final = 2**30
-_LEAST_PYTHON: Final = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
