@@ -154,7 +154,7 @@ def test_a_laptop_sleeps_comes_back_watches_stops_and_has_every_byte(pair: Pair,
 def test_a_run_over_its_budget_is_stopped_there_its_checkpoint_is_here_and_it_goes_on(pair: Pair) -> None:
     desk = pair.desk
     steps = launch(4000, "--set", "checkpoints.every_steps=2000", "--set", "validation.every_steps=2000")
-    out, _ = desk.run(*steps, *pair.on("dear"), "--max-hours", "0.008", code=7)
+    out, _ = desk.run(*steps, *pair.on("dear"), "--max-hours", "0.014", code=7)
     assert "limit" in out
     pulled = check_copy(pair, "dear")
     assert pulled
