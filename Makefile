@@ -13,7 +13,7 @@ dataset:         ## Build the whole published dataset from the real sources
 
 test: lint       ## Every check and test, and that every raise was reached
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile
+	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),auto) --dist loadfile
 	$(BIN)/coverage combine -q
 	$(BIN)/python -m tests.raises
 

@@ -20,7 +20,9 @@ Run = Callable[..., tuple[int, str, str]]
 settings.register_profile("house", deadline=None, derandomize=True)  # a slow machine is no failure
 settings.load_profile("house")
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it would be by all that tests start
+# Under nohup or in the background of a script these are ignored, and so they would be by all that tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system")
 _is_unit_test = False
