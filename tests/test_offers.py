@@ -136,3 +136,18 @@ def test_lambda_is_not_asked_for_what_makes_no_sense() -> None:
 
 def test_an_empty_region_is_none() -> None:
     assert not offers.offer(Market(LIVE), CATALOGUE, "a10-24gb", 1, 10, None, "").is_pinned
+
+
+@pytest.mark.parametrize(
+    ("caps", "words"),
+    [
+        ({"hours_cap": 0.4}, "--max-hours: 24 min is not enough: a machine may take that long to start"),
+        (
+            {"hours_cap": None, "usd_cap": 0.5},
+            "--max-usd: 15 min is not enough: a machine may take that long to start",
+        ),
+    ],
+)
+def test_what_would_be_over_before_it_has_started_is_refused(caps: Mapping[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=f"{words}; allow at least 0.5 h"):
+        chosen(**caps)
