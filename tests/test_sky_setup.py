@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from kanjiprep.errors import RemoteError, UsageError
+from kanjiprep.training import own_environment
 from kanjiprep.training.remote.sky import home, setup, setup_plan
 from kanjiprep.training.remote.sky.setup_plan import BUILDING, MARKER, Host, SetupPlan
 
@@ -131,7 +132,10 @@ def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_two_setups_do_not_meet(tmp_path: Path) -> None:
-    with setup._alone(tmp_path / "remote"), pytest.raises(RemoteError, match="another setup is at work here"):
+    with (
+        own_environment.alone(tmp_path / "remote", setup._FAILURE),
+        pytest.raises(RemoteError, match="another setup is at work here"),
+    ):
         setup.setup(tmp_path / "remote", lambda *_: None, {"LAMBDA_API_KEY": KEY})
 
 

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import shutil
-import subprocess
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import uv
 
-from kanjiprep.errors import TrainerError, os_reason
+from kanjiprep.errors import TrainerError
 from kanjiprep.progress import Progress
-from kanjiprep.training import setup_plan
+from kanjiprep.training import own_environment, setup_plan
 from kanjiprep.training import trainer as trainers
+from kanjiprep.training.own_environment import Failure
 from kanjiprep.training.setup_plan import BUILDING, LOCK, SIMPLETUNER, SetupPlan, SetupRequest
 from kanjiprep.training.trainer import Trainer
 
 TRY_TIMEOUT_S: Final = 900.0
 AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-trainer again"
+_FAILURE: Final = Failure(TrainerError, AGAIN)
 
 _TRY: Final = "import simpletuner.helpers.training.trainer"
 """What train.py loads first: all models with it, so that a misfit among the packages shows here."""
-_TELLING: Final = re.compile(r"\s*(Downloaded|Built) ")
 
 
 def plan(
@@ -62,10 +57,10 @@ def setup(
     Raises:
         TrainerError: If the machine is not fit, another setup is at work, or a step fails.
     """
-    with _alone(request.where):
+    with own_environment.alone(request.where, _FAILURE):
         agreed = plan(request, environ, find_uv)
         if not agreed.is_finished:
-            with _undone_on_failure(agreed):
+            with own_environment.undone_on_failure(agreed.where, is_new=agreed.is_new):
                 _make(agreed, progress, environ, _uv(find_uv))
         return trainers.ask(_python(request.where), "managed")
 
@@ -98,8 +93,8 @@ def _make(agreed: SetupPlan, progress: Progress, environ: Mapping[str, str], uv_
     building = agreed.where / BUILDING
     building.touch()
     (agreed.where / trainers.MARKER).unlink(missing_ok=True)
-    _run_uv(venv_line(uv_bin, agreed), environ, "make the environment", progress)
-    _run_uv(install_line(uv_bin, agreed), environ, "install SimpleTuner", progress)
+    own_environment.run_uv(venv_line(uv_bin, agreed), environ, "make the environment", progress, _FAILURE)
+    own_environment.run_uv(install_line(uv_bin, agreed), environ, "install SimpleTuner", progress, _FAILURE)
     progress("try it", 0, 1)
     _try(_python(agreed.where), environ)
     progress("try it", 1, 1)
@@ -111,56 +106,3 @@ def _try(python: Path, environ: Mapping[str, str]) -> None:
     offline = {**environ, "HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1"}
     with tempfile.TemporaryDirectory(prefix="kanjiprep-try-") as folder:  # the trainer empties ./debug.log
         trainers.run([str(python), "-c", _TRY], offline, TRY_TIMEOUT_S, cwd=Path(folder))
-
-
-def _run_uv(line: list[str], environ: Mapping[str, str], stage: str, progress: Progress) -> None:
-    """Run uv, which tells on stderr what it has fetched and built; its last lines tell why it failed."""
-    progress(stage, 0, None)
-    patient = {"UV_HTTP_TIMEOUT": "300", **environ}
-    said: deque[str] = deque(maxlen=5)
-    fetched = 0
-    with subprocess.Popen(  # noqa: S603
-        line, env=patient, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as process:
-        try:
-            for text in process.stderr or ():
-                said.append(text.strip())
-                fetched += _TELLING.match(text) is not None
-                progress(stage, fetched, None)
-            process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-    if process.returncode:
-        raise TrainerError(f"could not {stage}: {' '.join(filter(None, said))}", line[0], AGAIN)
-    progress(stage, fetched, fetched)
-
-
-@contextmanager
-def _alone(where: Path) -> Iterator[None]:
-    """Hold the folder's lock, and speak of its trouble in one line."""
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        with where.with_name(f".{where.name}.lock").open("w") as lock:
-            _take(lock.fileno(), where)
-            yield
-    except OSError as error:
-        raise TrainerError(f"cannot be set up: {os_reason(error)}", str(error.filename or where), AGAIN) from error
-
-
-def _take(lock: int, where: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TrainerError("another setup is at work here", str(where), "wait for it or stop it") from error
-
-
-@contextmanager
-def _undone_on_failure(agreed: SetupPlan) -> Iterator[None]:
-    agreed.where.mkdir(exist_ok=True)
-    try:
-        yield
-    except Exception:
-        if agreed.is_new:
-            shutil.rmtree(agreed.where, ignore_errors=True)
-        raise

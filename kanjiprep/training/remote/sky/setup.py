@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
-import shutil
-import subprocess
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +12,14 @@ import uv
 
 from kanjiprep.errors import RemoteError, os_reason
 from kanjiprep.progress import Progress
+from kanjiprep.training import own_environment
+from kanjiprep.training.own_environment import Failure
 from kanjiprep.training.remote.sky import child, engine, home, setup_plan
 from kanjiprep.training.remote.sky.child import Engine
 from kanjiprep.training.remote.sky.setup_plan import BUILDING, MARKER, PACKAGES, SetupPlan
 
 AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-remote again"
+_FAILURE: Final = Failure(RemoteError, AGAIN)
 REMEDY: Final = "run kanjiprep setup-remote"
 
 
@@ -58,13 +56,13 @@ def setup(
         RemoteError: If the machine is not fit, another setup is at work, or a step fails.
         UsageError: If there is no key.
     """
-    with _alone(where):
+    with own_environment.alone(where, _FAILURE):
         agreed = plan(where, environ)
         key = home.checked_key(environ) if environ.get(home.KEY_VARIABLE) else None
         if agreed.is_finished:
             _write_home(agreed, key)
             return _tried(agreed, progress)
-        with _undone_on_failure(agreed):
+        with own_environment.undone_on_failure(agreed.where, is_new=agreed.is_new, mode=0o700):
             return _make(agreed, key, progress, environ, _uv(find_uv))
 
 
@@ -110,8 +108,9 @@ def _make(agreed: SetupPlan, key: str | None, progress: Progress, environ: Mappi
     building = agreed.where / BUILDING
     building.touch()
     (agreed.where / MARKER).unlink(missing_ok=True)
-    _run_uv(venv_line(uv_bin, agreed), environ, "make the environment", progress)
-    _run_uv(install_line(uv_bin, agreed), environ, "install SkyPilot", progress)
+    without_key = {name: value for name, value in environ.items() if name != home.KEY_VARIABLE}
+    own_environment.run_uv(venv_line(uv_bin, agreed), without_key, "make the environment", progress, _FAILURE)
+    own_environment.run_uv(install_line(uv_bin, agreed), without_key, "install SkyPilot", progress, _FAILURE)
     _write_home(agreed, key)
     made = _tried(agreed, progress)
     building.write_text(setup_plan.written(), "utf-8")
@@ -135,53 +134,3 @@ def _tried(agreed: SetupPlan, progress: Progress) -> Engine:
         raise RemoteError(f"SkyPilot would copy {', '.join(others)} to machines", str(agreed.home), remedy)
     progress("try it", 1, 1)
     return made
-
-
-def _run_uv(line: list[str], environ: Mapping[str, str], stage: str, progress: Progress) -> None:
-    """Run uv, whose last lines tell why it failed; the key is none of its business."""
-    progress(stage, 0, 1)
-    without_key = {name: value for name, value in environ.items() if name != home.KEY_VARIABLE}
-    said: deque[str] = deque(maxlen=5)
-    with subprocess.Popen(  # noqa: S603
-        line, env={"UV_HTTP_TIMEOUT": "300", **without_key}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
-    ) as process:  # fmt: skip
-        try:
-            said.extend(text.strip() for text in process.stderr or ())
-            process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-    if process.returncode:
-        raise RemoteError(f"could not {stage}: {' '.join(filter(None, said))}", line[0], AGAIN)
-    progress(stage, 1, 1)
-
-
-@contextmanager
-def _alone(where: Path) -> Iterator[None]:
-    """Hold the folder's lock, and speak of its trouble in one line."""
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        with where.with_name(f".{where.name}.lock").open("w") as lock:
-            _take(lock.fileno(), where)
-            yield
-    except OSError as error:
-        raise RemoteError(f"cannot be set up: {os_reason(error)}", str(error.filename or where), AGAIN) from error
-
-
-def _take(lock: int, where: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RemoteError("another setup is at work here", str(where), "wait for it or stop it") from error
-
-
-@contextmanager
-def _undone_on_failure(agreed: SetupPlan) -> Iterator[None]:
-    agreed.where.mkdir(mode=0o700, exist_ok=True)
-    try:
-        yield
-    except Exception:
-        if agreed.is_new:
-            shutil.rmtree(agreed.where, ignore_errors=True)
-        raise
