@@ -17,8 +17,8 @@ test: lint       ## Every check and test, and that every raise was reached
 	$(BIN)/coverage combine -q
 	$(BIN)/python -m tests.raises
 
-test-fast:       ## The unit tests alone
-	$(BIN)/pytest -q -m "not slow and not trainer" --ignore tests/integration
+test-fast:       ## What is not marked slow, for while you work
+	$(BIN)/pytest -q -n $(or $(WORKERS),auto) --dist loadfile -m "not slow and not trainer"
 
 test-trainer:    ## The tests with the real SimpleTuner, in an environment of its own outside the checkout
 	$(BIN)/kanjiprep setup-trainer --accelerator cpu

@@ -1,3 +1,3 @@
 """kanjiprep: from two XML files to a published, judged kanji LoRA."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

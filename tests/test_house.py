@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "kanjiprep").rglob("*.py"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def test_imports_point_down_and_have_no_cycles() -> None:
@@ -35,6 +37,13 @@ def test_what_is_generated_in_the_documentation_is_current(page: str) -> None:
     with redirect_stdout(said):
         code = Cog().main(["cog", "--check", str(ROOT / page)])
     assert code == 0, f"run make docs\n{said.getvalue()}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    here = [link for link in links if not link.startswith(("http://", "https://", "mailto:"))]
+    assert [link for link in here if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -190,6 +190,7 @@ def test_the_dataset_is_that_of_the_folder_if_none_is_given(tmp_path: Path, monk
         selfcheck.run(ways(None), {"KANJIPREP_KANJIVG": str(strokes)}, silent)
 
 
+@pytest.mark.slow
 def test_every_kind_and_severity_is_measured_and_progress_told(dataset: Path) -> None:
     heard: list[tuple[str, int, int | None]] = []
     made_of = material.read(dataset, DRAWINGS)
@@ -201,6 +202,7 @@ def test_every_kind_and_severity_is_measured_and_progress_told(dataset: Path) ->
     assert {stage for stage, _, _ in heard} == {"measure the training pictures", "measure sound and damaged pictures"}
 
 
+@pytest.mark.slow
 def test_the_same_dataset_gives_the_same_figures(measured: Measured, dataset: Path) -> None:
     again = painted.measure(material.read(dataset, DRAWINGS), 6, silent)
     assert again.groups.keys() == measured.groups.keys()
@@ -216,6 +218,7 @@ def test_characters_drawn_anew_measure_what_the_datasets_own_pictures_do(style: 
     assert ours == pytest.approx(theirs, abs=0.02, rel=0.02)
 
 
+@pytest.mark.slow
 def test_drawn_as_published_they_would_not(dataset: Path) -> None:
     made_of = replace(material.read(dataset, DRAWINGS), style=Style())
     check = selfcheck.of(painted.measure(made_of, 2, silent))
@@ -335,6 +338,7 @@ def test_the_table_has_a_row_for_every_kind_and_fits_a_terminal(found: SelfCheck
     assert max(map(len, told[3:-1])) <= 80
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_fails_with_the_dataset(
     dataset: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ from tests import browser, lora_files, painted_run, run_folders
 from tests.browser import Tab
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(browser.installed() is None, reason="no Chromium is installed"),
     pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="Gradio is not installed"),
 ]

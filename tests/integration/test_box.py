@@ -31,11 +31,12 @@ from kanjiprep.training.remote.box.scripts import ROOT
 from kanjiprep.training.remote.box.setup import Order, Ready
 from kanjiprep.training.remote.ssh import connection
 from kanjiprep.training.remote.ssh.connection import Box
-from tests.loopback import SSHD, Loopback
+from tests.loopback import SSHD, Loopback, close
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(SSHD is None, reason="needs openssh-server")]
 
 TOKEN = "hf_" + "kanjiSecret" * 3
+ENV = "env-one.sh"
 POLL_S = 0.05
 SMI = "#!/bin/sh\necho 'NVIDIA A100-SXM4-40GB, 580.105.08, 40960'\n"
 
@@ -79,7 +80,7 @@ def reached(server: Loopback, state: Path) -> Iterator[OverSsh]:
     try:
         yield OverSsh(box)
     finally:
-        connection.close(box)
+        close(box)
 
 
 @pytest.fixture(scope="module")
@@ -305,34 +306,42 @@ def test_secrets_are_in_one_file_that_nobody_else_reads(server: Loopback, box: O
     odd = "it's$(touch${IFS}x)"
     with Watcher() as watcher:
         for _ in range(5):
-            secrets.write(box, {"HF_TOKEN": TOKEN, "WANDB_API_KEY": odd})
+            secrets.write(box, {"HF_TOKEN": TOKEN, "WANDB_API_KEY": odd}, ENV)
         far.call(box, ["presets", "--json"])
     assert any("sh" in line for line in watcher.seen)
     assert not [line for line in watcher.seen if TOKEN in line]
     places = [path for path in server.folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
-    env = server.home / ROOT / "env.sh"
+    env = server.home / ROOT / ENV
     assert places == [env]
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
-    words = ["sh", "-c", f'. "./{ROOT}/env.sh"; printf "%s %s" "$HF_TOKEN" "$WANDB_API_KEY"']
+    words = ["sh", "-c", f'. "./{ROOT}/{ENV}"; printf "%s %s" "$HF_TOKEN" "$WANDB_API_KEY"']
     assert connection.run(box.box, words).text == f"{TOKEN} {odd}"
-    secrets.write(box, {"HF_TOKEN": TOKEN})
+    secrets.write(box, {"HF_TOKEN": TOKEN}, "env-two.sh")
+    secrets.write(box, {"HF_TOKEN": TOKEN}, ENV)
     assert env.read_text() == f"export HF_TOKEN={TOKEN}\n"
-    secrets.remove(box)
-    secrets.remove(box)
-    assert not [path for path in (server.home / ROOT).iterdir() if "env.sh" in path.name]
+    secrets.remove(box, ENV)
+    secrets.remove(box, ENV)
+    assert [path.name for path in (server.home / ROOT).iterdir() if path.suffix == ".sh"] == ["env-two.sh"]
+    secrets.remove(box, "env-two.sh")
+    assert not [path for path in (server.home / ROOT).iterdir() if "env-" in path.name]
 
 
-def test_the_tool_there_sees_the_secrets_and_its_own_folder(server: Loopback, box: OverSsh, ready: Ready) -> None:
-    secrets.write(box, {"HF_TOKEN": TOKEN})
+def test_the_tool_there_sees_the_secrets_of_its_run_and_its_own_folder(
+    server: Loopback, box: OverSsh, ready: Ready
+) -> None:
+    secrets.write(box, {"HF_TOKEN": TOKEN}, ENV)
     root = server.home / ROOT
     shown = root / "env" / "bin" / "kanjiprep"
     kept = shown.read_text()
     names = ("HF_TOKEN", "KANJIPREP_TRAINER_HOME", "HF_HOME", "LC_ALL", "PWD")
-    script(shown, "#!/bin/sh\n" + "".join(f'printf "%s\\n" "${name}"\n' for name in names))
-    said = connection.run(box.box, [f"{ROOT}/bin/kanjiprep"]).text.splitlines()
+    lines = "".join(f'echo ",\\"${name}\\""\n' for name in names)
+    script(shown, f"#!/bin/sh\necho '[0'\n{lines}echo ']'\n")
+    ours = [f"{root}/trainer", f"{root}/cache/huggingface", "", f"{root}/work"]
+    assert far.carried_out(box, "mine", ["see"], secrets=ENV, poll_s=POLL_S) == [0, TOKEN, *ours]
+    assert far.carried_out(box, "other", ["see"], secrets="env-none.sh", poll_s=POLL_S) == [0, "", *ours]
+    assert far.call(box, ["see"]) == [0, "", *ours]
     script(shown, kept)
-    secrets.remove(box)
-    assert said == [TOKEN, f"{root}/trainer", f"{root}/cache/huggingface", "", f"{root}/work"]
+    secrets.remove(box, ENV)
 
 
 def test_a_command_there_gives_its_document_or_its_error(box: OverSsh, ready: Ready) -> None:
@@ -371,7 +380,7 @@ def test_a_step_that_is_killed_is_lost_and_may_begin_again(server: Loopback, box
         if process.cmdline() == ["sleep", "300"] or any(place in word for word in process.cmdline()):
             process.kill()
     assert steps.follow(box, "sleep", lambda _: None, poll_s=POLL_S).state == "lost"
-    assert far.detached(box, "sleep", ["--version"])
+    assert steps.detached(box, "sleep", 'exec "$1/bin/kanjiprep" --version', "three") == ""
     heard: list[str] = []
     assert steps.follow(box, "sleep", heard.append, poll_s=POLL_S).code == 0
     assert heard == [f"kanjiprep {kanjiprep.__version__}"]
@@ -427,7 +436,7 @@ def test_a_full_disk_is_one_line(server: Loopback, box: OverSsh, ready: Ready) -
     root = f"{server.home}/taken"
     Path(root).write_text("")
     for attempt in (
-        lambda: secrets.write(box, {"HF_TOKEN": TOKEN}, root),
+        lambda: secrets.write(box, {"HF_TOKEN": TOKEN}, ENV, root),
         lambda: steps.detached(box, "x", "true", "x", root),
     ):
         with pytest.raises(RemoteError, match=r"(File exists|Not a directory); look at its disk") as caught:

@@ -46,6 +46,8 @@ from tests.integration.test_running import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["kanji", "lab"]
 
 # Killed and signalled ----------------------------------------------------------------------------------------------

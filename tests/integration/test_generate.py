@@ -25,6 +25,7 @@ from kanjiprep.training.running.attempts import WEIGHTS
 from tests.conftest import Run
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*torchvision.*"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

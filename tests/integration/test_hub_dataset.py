@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,26 +17,12 @@ from tests import pushes
 from tests.hub_accounts import OTHER_TOKEN, token
 from tests.hub_faults import ALWAYS
 from tests.hub_server import Hub
-from tests.pushes import PARQUET, REPO, Desk, Run, Said
+from tests.pushes import PARQUET, REPO, Desk, Said
+
+pytestmark = pytest.mark.slow
 
 NOT_COMPARED = {"README.md", "push.json"}
 """Of a folder: the Hub's own card, and the receipt of whoever pushed or fetched it."""
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pushes.build(tmp_path_factory.mktemp("built") / "dataset")
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub") as open_hub:
-        yield open_hub
-
-
-@pytest.fixture
-def desk(hub: Hub, built: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return pushes.desk(hub, built, tmp_path, run, monkeypatch)
 
 
 @pytest.fixture

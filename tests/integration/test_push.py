@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,28 +45,12 @@ print(json.dumps([rows(), *(rows(revision=one) for one in sys.argv[2:])]))
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pushes.build(tmp_path_factory.mktemp("built") / "dataset")
-
-
-@pytest.fixture(scope="module")
 def reworded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same pictures with other captions."""
     folder = tmp_path_factory.mktemp("reworded")
     template = folder / "other.j2"
     template.write_text("The kanji {{ literal }}, which means {{ meanings | join(' or ') }}, in black ink.")
     return pushes.build(folder / "dataset", str(template))
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub") as open_hub:
-        yield open_hub
-
-
-@pytest.fixture
-def desk(hub: Hub, built: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return pushes.desk(hub, built, tmp_path, run, monkeypatch)
 
 
 def steps(hub: Hub) -> list[str]:
@@ -823,6 +807,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_the_whole_real_dataset_goes_up_in_one_commit_and_comes_back_byte_for_byte(
     hub: Hub, whole: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,9 @@ from kanjiprep.publishing.hub import patience
 from tests import pushes
 from tests.hub_faults import ALWAYS, Kind
 from tests.hub_server import Hub
-from tests.pushes import PARQUET, REPO, Desk, Run
+from tests.pushes import PARQUET, REPO, Desk
+
+pytestmark = pytest.mark.slow
 
 GRACE_S: Final = 6.0
 """For the work before the first request, and for a last look after the deadline."""
@@ -186,21 +188,11 @@ CASES: Final = (
 )
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pushes.build(tmp_path_factory.mktemp("built") / "dataset")
-
-
 @pytest.fixture
 def hub(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hub]:
     case: Case | None = getattr(request.node, "callspec", None) and request.node.callspec.params.get("case")
     with Hub(tmp_path / "hub", cas=case.cas if case else "local") as open_hub:
         yield open_hub
-
-
-@pytest.fixture
-def desk(hub: Hub, built: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return pushes.desk(hub, built, tmp_path, run, monkeypatch)
 
 
 def commits(desk: Desk) -> list[str]:

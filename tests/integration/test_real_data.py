@@ -22,6 +22,8 @@ from kanjiprep.dataset import sources as finding
 from kanjiprep.dataset.raster import Canvas, Style
 from kanjiprep.progress import silent
 
+pytestmark = pytest.mark.slow
+
 KNOWN_ROWS = """file_name,text
 亜_kanji_04e9c.png,"Image of a Japanese kanji character 亜 in plain font. The character means: Asia, rank next, \
 come after, -ous."

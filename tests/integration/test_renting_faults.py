@@ -32,6 +32,8 @@ from kanjiprep.training.remote.skypilot import SkyPilot
 from tests.lambda_cloud import ALWAYS, LAUNCH, TERMINATE, Box, LambdaCloud
 from tests.renting_shop import MARK, OTHER_REGION, REGION, SSH_KEY, TYPE, Sky, account, hurried_clock, offer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RUN = Path("/runs/try")
 LIST = r"GET /api/v1/instances$"
@@ -176,10 +178,6 @@ def full_here(world: World) -> None:
     world.cloud.full = {REGION}
 
 
-def pinned_and_full(world: World) -> None:
-    world.offer, world.cloud.full = offer(is_pinned=True), {REGION}
-
-
 def slow_end(world: World) -> None:
     world.cloud.end_s, world.sky.has_ssh = 0.2, False
 
@@ -211,7 +209,6 @@ FAULTS: dict[str, tuple[Act, str]] = {
     "launch is a lie": (fault("lie", LAUNCH), GONE),
     "quota": (lambda world: setattr(world.cloud, "most", 0), GONE),
     "no capacity in one region": (full_here, GIVEN_BACK),
-    "no capacity in the only region": (pinned_and_full, GONE),
     "no capacity anywhere": (full_everywhere, GONE),
     "429 while it boots": (fault("status", ONE, 3, "posted", code=429), GONE),
     "500 while it boots": (fault("status", ONE, 3, "posted", code=500), GONE),
@@ -422,7 +419,7 @@ def test_a_launch_bears_the_mark_by_which_it_is_found(tmp_path: Path) -> None:
     python.write_text(f"#!/bin/sh\ncat > asked\necho \"$KANJIPREP_RENTAL\" > mark\necho '{answer}'\n")
     python.chmod(0o755)
     sky = SkyPilot(Engine(python, tmp_path, tmp_path / "cache"))
-    assert sky.launch(Task("kanjiprep-try-0a0a0a", TYPE, 1.99, 1, REGION)).instance_ids == ("i",)
+    assert sky.launch(Task("kanjiprep-try-0a0a0a", TYPE, 1.99, 1)).instance_ids == ("i",)
     assert (tmp_path / "mark").read_text() == "kanjiprep-try-0a0a0a\n"
     assert sky.down("kanjiprep-try-0a0a0a")
     assert (tmp_path / "mark").read_text() == "\n"

@@ -55,6 +55,8 @@ from tests import fake_trainer, sources
 from tests.conftest import Run
 from tests.fake_trainer import Faults
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 POLL_S = 0.04
 PATIENCE_S = 60.0
@@ -332,6 +334,17 @@ def command_lines(lab: Lab) -> str:
         except OSError:
             continue
     return "\n".join(lines) if len(lines) >= 3 else ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_watch_that_is_told_to_end_says_how_to_attach_and_leaves_the_run(lab: Lab, number: signal.Signals) -> None:
+    lab.faults(Faults(step_s=0.1))
+    with lab.command(*lab.words(steps=400, every=200)) as launched:
+        until(lambda: [*(lab.folder / "runs" / "try").rglob(files.METRICS)], "the first step")
+        launched.send_signal(number)
+        out, err = launched.communicate(timeout=PATIENCE_S)
+    assert (launched.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "Watch it with kanjiprep monitor runs/try, end it with kanjiprep stop runs/try"
 
 
 def test_a_detached_run_is_watched_from_another_process_to_its_end(lab: Lab) -> None:

@@ -1,6 +1,6 @@
-"""From a pushed dataset through a run of the real SimpleTuner to a published adapter that diffusers loads.
+"""The whole way as ``examples/whole_way.sh`` goes it: from the real sources to an adapter that diffusers loads.
 
-The run is judged on the way: what a model of random weights paints is no ink on paper, and the judge says so.
+Its run is stopped and goes on. It is judged on the way: what a model of random weights paints is no ink on paper.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from kanjiprep import metadata
+from kanjiprep.cli import door
 from kanjiprep.publishing.model_card import model_card
 from kanjiprep.publishing.model_facts import Base
 from kanjiprep.training.trainer import Trainer
@@ -27,7 +29,7 @@ from tests import browser
 from tests.hub_accounts import Account
 from tests.hub_server import Hub
 from tests.test_cards import MODEL, blocks
-from tests.trainer.place import SAMPLES, TOKEN, Place, launch
+from tests.trainer.place import SAMPLES, TOKEN, Place
 
 pytestmark = pytest.mark.trainer
 
@@ -47,33 +49,39 @@ def online(place: Place, hub: Hub) -> Place:
 
 
 @pytest.fixture(scope="module")
-def whole(online: Place) -> tuple[str, str]:
-    """What is said of a run in the foreground, on a dataset of the Hub."""
-    online.run("push", "dataset", "me/kanji", "--tag", "v1")
-    return online.run(*launch(9, "--name", "whole", "--max-hours", "1", "--dataset", "me/kanji@v1"))
+def way(online: Place) -> tuple[str, str]:
+    """What the script says, on stdout and stderr."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    words, environ = ["sh", str(SCRIPT), "me"], {**online.environ, "PATH": path}
+    done = subprocess.run(
+        words, cwd=online.folder, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
-def scored(online: Place, whole: tuple[str, str]) -> dict[str, Any]:
+def scored(online: Place, way: tuple[str, str]) -> dict[str, Any]:
     """What is kept of the judged run."""
-    assert "Next: judge its checkpoints with kanjiprep score " in whole[1]
-    out, err = online.run("score", "whole", "--weights", "all")
-    assert out.splitlines()[-1] == f"verdict    none: {NOTHING}"
-    assert "Next: kanjiprep report runs/whole" in err
-    kept: dict[str, Any] = json.loads((online.folder / "runs/whole/report/scores.json").read_text("utf-8"))
+    assert f"verdict    none: {NOTHING}" in way[0].splitlines()
+    kept: dict[str, Any] = json.loads((online.folder / "runs/way/report/scores.json").read_text("utf-8"))
     return kept
 
 
 @pytest.fixture(scope="module")
-def reported(online: Place, scored: dict[str, Any]) -> Path:
+def reported(online: Place, scored: dict[str, Any], way: tuple[str, str]) -> Path:
     """The folder with the report of the judged run."""
     assert scored["verdict"]["why"] == NOTHING
-    out, _ = online.run("report", "whole", "--weights", "all")
-    assert out == f"whole: none: {NOTHING}\n"
-    return online.folder / "runs/whole/report"
+    assert f"way: none: {NOTHING}" in way[0].splitlines()
+    return online.folder / "runs/way/report"
 
 
-NOTHING = "none of 2 checkpoints is sound and has scores: 2 were dropped; exploded pictures: 4 of 4 (no ink on paper)"
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = ROOT / "examples/whole_way.sh"
+PATIENCE_S = 600.0
+STEPS, EVERY, OTHERS = 60, 20, {"app", "completion", "lora", "presets", "remote", "setup-remote", "setup-trainer"}
+VALIDATED = tuple(range(EVERY, STEPS + 1, EVERY))
+NOTHING = "none of 3 checkpoints is sound and has scores: 3 were dropped; exploded pictures: 6 of 6 (no ink on paper)"
 PAINT = """
 from diffusers import DiffusionPipeline
 import numpy, torch
@@ -88,14 +96,22 @@ print("adapted:", *adapters, float(abs(adapted - painted()).max()))
 """
 
 
+def test_the_script_takes_every_command_of_the_way_in_the_order_of_the_help(way: tuple[str, str]) -> None:
+    taken = re.findall(r"^\+ kanjiprep ([a-z-]+)", way[1], re.MULTILINE)
+    wanted = [name for name in door.commands if name not in OTHERS]
+    assert sorted(set(taken), key=taken.index) == [name for name in wanted if name != "monitor"]
+    assert "kanjiprep monitor way --once --json" in SCRIPT.read_text("utf-8")
+    assert len(SCRIPT.read_text("utf-8").splitlines()) <= 30, "short enough to read aloud"
+
+
 def test_its_adapter_is_published_and_changes_what_the_code_of_a_card_paints(
-    trainer: Trainer, tiny_sd3: Path, online: Place, hub: Hub, whole: tuple[str, str], tmp_path: Path
+    trainer: Trainer, tiny_sd3: Path, online: Place, hub: Hub, way: tuple[str, str], tmp_path: Path
 ) -> None:
-    assert "status     completed" in whole[0]
-    out, _ = online.run("publish", "whole", "me/lora", "--checkpoint", "8", "--tag", "v1", "--json")
+    assert "status     completed" in way[0]
+    out, _ = online.run("publish", "way", "me/forty", "--checkpoint", "40", "--tag", "v1", "--json")
     published = json.loads(out)
-    repo = hub.repo("model", "me/lora")
-    assert (published["status"], published["step"], published["commit"]) == ("pushed", 8, repo.head("v1"))
+    repo = hub.repo("model", "me/forty")
+    assert (published["status"], published["step"], published["commit"]) == ("pushed", 40, repo.head("v1"))
     assert len(repo.commits("main")) == 2, "that which makes the repository, and one with all files"
     files = repo.files("main")
     card = files["README.md"].decode()
@@ -121,20 +137,26 @@ def test_its_adapter_is_published_and_changes_what_the_code_of_a_card_paints(
     assert (tmp_path / "kanji.png").is_file()
 
 
-def test_a_run_in_the_foreground_ends_well_with_all_that_was_planned(
-    place: Place, hub: Hub, whole: tuple[str, str]
+def test_the_run_is_stopped_with_a_checkpoint_and_goes_on_from_it_to_its_end_with_all_that_was_planned(
+    place: Place, hub: Hub, way: tuple[str, str]
 ) -> None:
-    out, err = whole
-    assert "status     completed" in out
+    out, err = way
+    assert "status     completed, attempt 2 (resume)" in out
     assert "stage: training" in err
-    run = place.folder / "runs/whole"
-    assert [one["step"] for one in place.events("whole", "step")] == list(range(1, 10))
-    assert [one["step"] for one in place.events("whole", "checkpoint")] == [4, 8]
-    pictures = {(one["step"], one["prompt"]) for one in place.events("whole", "validation")}
-    assert pictures == {(step, prompt) for step in (4, 8) for prompt in ("mountains", "pikachu")}
-    exits = place.events("whole", "exit")
-    assert [(one["status"], one["code"]) for one in exits] == [("completed", 0)]
-    captions = [caption for _, caption in metadata.read_rows(place.folder / "dataset" / metadata.NAME)]
+    found = re.search(
+        r"^stopped at step \d+: stopped by request; the last checkpoint is of step (\d+)$", err, re.MULTILINE
+    )
+    assert found is not None
+    stop = int(found[1])
+    run = place.folder / "runs/way"
+    steps = [one["step"] for one in place.events("way", "step")]
+    assert set(steps) == set(range(1, STEPS + 1)), "none is left out, and few are made twice"
+    assert steps[steps.index(STEPS) :] == [STEPS]
+    assert [one["step"] for one in place.events("way", "checkpoint")] == sorted({*VALIDATED, stop})
+    pictures = {(one["step"], one["prompt"]) for one in place.events("way", "validation")}
+    assert pictures == {(step, prompt) for step in VALIDATED for prompt in ("mountains", "pikachu")}
+    assert [one["status"] for one in place.events("way", "exit")] == ["stopped", "completed"]
+    captions = [caption for _, caption in metadata.read_rows(place.folder / "kanji" / metadata.NAME)]
     cached = {path.name for path in (run / "cache/text").glob("*.pt")}
     wanted = {f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}-sd3.pt" for text in captions}
     assert len(wanted) == SAMPLES
@@ -143,11 +165,11 @@ def test_a_run_in_the_foreground_ends_well_with_all_that_was_planned(
     pushed = hub.repo("dataset", "me/kanji").head("v1")
     assert (about["hub_dataset"], about["hub_revision"]) == ("me/kanji", pushed)
     (fetched,) = (place.folder / "data/kanjiprep/datasets").glob("me--kanji@*")
-    for path in (place.folder / "dataset").iterdir():
+    for path in (place.folder / "kanji").iterdir():
         if path.name not in ("README.md", "push.json"):
             assert (fetched / path.name).read_bytes() == path.read_bytes(), path
     assert not any(TOKEN.encode() in path.read_bytes() for path in run.rglob("*") if path.is_file())
-    _, err = place.run("launch-simpletuner", "whole", "--resume", code=2)
+    _, err = place.run("launch-simpletuner", "way", "--resume", code=2)
     assert "is complete" in err
 
 
@@ -159,16 +181,18 @@ def test_the_judge_says_that_noise_is_no_ink_on_paper_and_chooses_nothing(
 ) -> None:
     verdict = scored["verdict"]
     assert (verdict["status"], verdict["step"], verdict["tied"]) == ("none", None, [])
-    assert [(one["step"], one["path"], one["pictures"]) for one in scored["checkpoints"]] == [
-        (step, f"output/checkpoint-{step}", 2) for step in (4, 8)
+    pictured = [one for one in scored["checkpoints"] if one["pictures"]]
+    assert len(scored["checkpoints"]) == len(pictured) + 1, "at the stop nothing was painted"
+    assert [(one["step"], one["path"], one["pictures"]) for one in pictured] == [
+        (step, f"output/checkpoint-{step}", 2) for step in VALIDATED
     ]
-    for one in scored["checkpoints"]:
+    for one in pictured:
         assert [flag["about"] for flag in one["flags"]] == ["pictures"]
         assert one["score"] < 5
-    with (online.folder / "runs/whole/report/scores.csv").open(newline="") as table:
+    with (online.folder / "runs/way/report/scores.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
-    assert [(row["step"], row["chosen"], row["tied"], row["flags"]) for row in rows] == [
-        (step, "no", "no", "pictures") for step in ("4", "8")
+    assert [(row["step"], row["chosen"], row["tied"], row["flags"]) for row in rows if row["score"]] == [
+        (step, "no", "no", "pictures") for step in map(str, VALIDATED)
     ]
 
 
@@ -176,11 +200,11 @@ def test_the_pictures_are_judged_without_the_strip_that_the_trainer_draws_below(
     place: Place, scored: dict[str, Any]
 ) -> None:
     assert [(one["step"], one["prompt"], one["seed"], one["is_base"]) for one in scored["pictures"]] == [
-        (step, prompt, 0, False) for step in (4, 8) for prompt in ("mountains", "pikachu")
+        (step, prompt, 0, False) for step in VALIDATED for prompt in ("mountains", "pikachu")
     ]
     for one in scored["pictures"]:
         assert one["path"] == f"output/validation_images/step_{one['step']}_{one['prompt']}_0_256x256.png"
-        with Image.open(place.folder / "runs/whole" / one["path"]) as whole:
+        with Image.open(place.folder / "runs/way" / one["path"]) as whole:
             assert (whole.width, whole.height > 256) == (256, True)
             below = whole.convert("L").crop((0, 256, 256, 258))
         assert below.getextrema() == (0, 0), "there is a strip, and it is black"
@@ -189,13 +213,13 @@ def test_the_pictures_are_judged_without_the_strip_that_the_trainer_draws_below(
 
 
 def test_adapters_and_gradient_of_the_trainer_are_read_as_they_are(place: Place, scored: dict[str, Any]) -> None:
-    early, late = scored["weights"]
-    assert (early["step"], late["step"], early["modules"], late["modules"]) == (4, 8, 12, 12)
+    early, *_, late = scored["weights"]
+    assert (early["step"], late["step"], early["modules"], late["modules"]) == (EVERY, STEPS, 12, 12)
     assert 0 < early["frobenius"] < late["frobenius"] < 1
     assert 0 < early["spectral"] < late["spectral"] <= late["frobenius"]
     assert late["jump"] > 1
     assert (early["fault"], late["fault"]) == ("", "")
-    assert all(one["gradient"] > 0 for one in place.events("whole", "step"))
+    assert all(one["gradient"] > 0 for one in place.events("way", "step"))
     assert scored["phases"] == [], "a gradient in which nothing happens is no explosion"
 
 
@@ -215,38 +239,59 @@ def test_its_report_opens_in_a_browser_with_its_curves_its_time_and_its_settings
         assert (tab.errors, tab.asked) == ([], [])
     assert len(loaded) >= 4
     assert 0 not in loaded
-    said = re.match(r"Step (\d): gradient ([^ ]+) · loss ([^ ]+) · learning rate ([^ ]+)", read_out)
+    said = re.match(r"Step (\d+): gradient ([^ ]+) · loss ([^ ]+) · learning rate ([^ ]+)", read_out)
     assert said is not None, read_out
-    (real,) = [one for one in place.events("whole", "step") if one["step"] == int(said[1])]
+    real = [one for one in place.events("way", "step") if one["step"] == int(said[1])][-1]
     found = [real["gradient"], real["loss"], real["learning_rate"]]
     assert list(map(float, said.groups()[1:])) == pytest.approx(found, rel=0.01)
-    for words in (NOTHING[1:], "Completed, 9 of 9 steps", "optimizer.learning_rate\t0.0001", "training.steps\t9"):
+    for words in (NOTHING[1:], "Completed, 60 of 60 steps", "optimizer.learning_rate\t0.0001", "training.steps\t60"):
         assert words in text
     assert re.search(r"Trained\tCost\tA step\t.*\n+\d+ (?:s|min)\t–\t0?\d*\.\d+ s\t", text), text
 
 
-def test_its_checkpoints_paint_and_each_otherwise_than_the_base_model(online: Place, whole: tuple[str, str]) -> None:
-    assert json.loads(online.run("lora", "whole", "--deep", "--json")[0])["rank"] == 4
+def test_its_checkpoints_paint_and_each_otherwise_than_the_base_model(online: Place, way: tuple[str, str]) -> None:
+    assert json.loads(online.run("lora", "way", "--deep", "--json")[0])["rank"] == 4
     few = ("--prompt", "mountains", "--size-px", "64", "--steps", "2", "--every-checkpoint", "--with-base")
-    made = json.loads(online.run("generate", "whole", *few, "--device", "cpu", "--json")[0])
-    names = [f"{who}_mountains_seed-42.png" for who in ("base", "step-4", "step-8")]
+    made = json.loads(online.run("generate", "way", *few, "--device", "cpu", "--json")[0])
+    checkpoints = sorted({one["step"] for one in online.events("way", "checkpoint")})
+    names = [f"{who}_mountains_seed-42.png" for who in ("base", *(f"step-{step}" for step in checkpoints))]
     assert sorted(Path(one).name for one in made["painted"]) == names
-    pixels = [Image.open(online.folder / "pictures/whole" / name).tobytes() for name in names]
-    assert len(set(pixels)) == 3
+    pixels = [Image.open(online.folder / "pictures/way" / name).tobytes() for name in names]
+    assert len(set(pixels)) == len(names) >= 4
 
 
-def test_what_the_judge_says_goes_along_to_the_hub(online: Place, hub: Hub, reported: Path) -> None:
-    _, err = online.run("publish", "whole", "me/judged")
-    assert "adapter: step 8 (the last one, since report/scores.csv chooses none), rank 4" in err
-    assert "warning: report/scores.csv flags the checkpoint of step 8 for its pictures; look at its" in err
-    files = hub.repo("model", "me/judged").files("main")
+def test_what_the_script_paints_is_there_with_the_base_models_and_a_page(online: Place, way: tuple[str, str]) -> None:
+    assert "Next: kanjiprep score pictures/way" in way[1]
+    folder = online.folder / "pictures/way"
+    assert {f"{who}_pikachu_seed-42.png" for who in ("base", "step-60")} < {path.name for path in folder.iterdir()}
+    assert (folder / "grid.png").is_file()
+
+
+def test_the_workflows_that_the_script_writes_have_nothing_to_find_fault_with(
+    online: Place, way: tuple[str, str]
+) -> None:
+    assert "2 of 2 workflows have nothing to find fault with" in way[1]
+    assert (online.folder / "runs/way/comfyui/way-step-60.safetensors").is_file()
+
+
+def test_what_the_judge_says_goes_along_to_the_hub(
+    online: Place, hub: Hub, reported: Path, way: tuple[str, str]
+) -> None:
+    assert "adapter: step 60 (the last one, since report/scores.csv chooses none), rank 4" in way[1]
+    assert "warning: report/scores.csv flags the checkpoint of step 60 for its pictures; look at its" in way[1]
+    repo = hub.repo("model", "me/kanji-lora")
+    assert repo.head("v1") == repo.head("main")
+    files = repo.files("main")
     drawn = {f"{name}.{ending}" for name in ("strip", "grid") for ending in ("png", "json")}
     made = {f"report/{name}" for name in ("report.html", "scores.csv", *drawn)}
     assert {name for name in files if name.startswith("report/")} == made
     for name in made:
-        assert files[name] == (online.folder / "runs/whole" / name).read_bytes()
+        assert files[name] == (online.folder / "runs/way" / name).read_bytes()
     card = files["README.md"].decode()
-    assert "Step 8 is published, the last one; the judge chose none. The scores are in report/scores.csv." in card
-    assert [line.split(" | ")[0] for line in card.splitlines() if line.endswith("| pictures |")] == ["| 4", "| 8"]
+    assert "Step 60 is published, the last one; the judge chose none. The scores are in report/scores.csv." in card
+    assert [line.split(" | ")[0] for line in card.splitlines() if line.endswith("| pictures |")] == [
+        f"| {step}" for step in VALIDATED
+    ]
     private = [str(online.folder).encode(), str(Path.home()).encode() + b"/", TOKEN.encode()]
     assert not [name for name, data in files.items() if any(word in data for word in private)]
+    assert TOKEN not in "".join(way)
