@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Tests run in several processes already.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help dataset test test-fast test-trainer test-skypilot lint format docs golden presets bench
+.PHONY: help dataset test test-fast test-trainer test-skypilot fuzz lint format docs golden presets bench
 
 help:            ## Show these commands
 	@grep -E '^[a-z-]+: +.*##' Makefile | sed 's/: *[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test-skypilot:   ## The tests with the real SkyPilot, in an environment of its o
 	LAMBDA_API_KEY=none $(BIN)/kanjiprep setup-remote
 	$(BIN)/pytest tests/integration/test_skypilot.py
 
+fuzz:            ## Give every reader broken files for a minute; SECONDS=3600 for a night
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
 lint:            ## Ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +46,8 @@ docs:            ## Renew the reference in README.md, the rules in docs/rules.md
 	$(BIN)/cog -r README.md docs/presets.md docs/rules.md docs/step-table.md
 
 golden:          ## Write the golden files anew; look at the difference before you commit it
-	$(BIN)/pytest -q --update-golden tests/test_raster.py tests/test_card.py
+	$(BIN)/pytest -q --update-golden tests/test_raster.py tests/test_card.py tests/test_json_schemas.py \
+		tests/integration/test_every_command.py
 
 presets:         ## Render the JSON files of simpletuner_configs/ anew from their run.toml
 	$(BIN)/pytest -q --update-golden tests/test_rendered_presets.py

@@ -8,7 +8,8 @@ import sys
 
 def main() -> None:
     """Run the command line; the front page of the help needs no imports at all."""
-    if sys.argv[1:] in ([], ["--help"]) and _print_front_page():
+    is_asked_by_shell = "_KANJIPREP_COMPLETE" in os.environ  # what it completes stands in variables, not in argv
+    if sys.argv[1:] in ([], ["--help"]) and not is_asked_by_shell and _print_front_page():
         return
     try:
         from kanjiprep.cli import run

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+import reprlib
+from typing import ClassVar, Final
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, with what a terminal would obey in it shown and not obeyed."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))
 
 
 class KanjiprepError(Exception):
@@ -25,7 +34,7 @@ class KanjiprepError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{place}{self.what}{remedy}".split())
+        return one_line(f"{place}{self.what}{remedy}")
 
 
 class UsageError(KanjiprepError):
@@ -73,3 +82,12 @@ class Interrupted(KanjiprepError):
 def os_reason(error: OSError) -> str:
     """The operating system's own words for ``error``, without its number and path."""
     return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = 120
+
+
+def shown(value: object) -> str:
+    """A name or value out of a file, quoted, short and without control characters."""
+    return _brief.repr(value)

@@ -1,10 +1,32 @@
-"""Paths that users type, made whole."""
+"""Paths that users type, made whole, and names of files that every system takes."""
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Final
 
 from kanjiprep.errors import UsageError
+
+LONGEST_NAME: Final = 200
+"""Bytes of a name in UTF-8. File systems take 255; there must be room for what is added, such as a suffix."""
+_FORBIDDEN: Final = frozenset('<>:"/\\|?*')
+_DEVICES: Final = frozenset(
+    (
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        "conin$",
+        "conout$",
+        *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"),
+    )
+)
+"""Names that Windows keeps for devices, whatever the case and whatever follows a dot.
+Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+"""
+_NO_DEVICE: Final = "_1"
+"""Put behind the name of a device, which it then is no more."""
 
 
 def expanded(path: Path) -> Path:
@@ -32,3 +54,40 @@ def resolved(path: Path) -> Path:
     if not whole.name:
         raise UsageError("is the root of the file system", str(path), "give a folder inside it")
     return whole
+
+
+def unportable(name: str) -> str:
+    """Why ``name`` cannot be that of a file or folder on Linux, macOS and Windows alike; empty if it can."""
+    strange = next((letter for letter in name if letter in _FORBIDDEN or not letter.isprintable()), "")
+    if not name:
+        return "it is empty"
+    if strange:
+        return f"it holds {strange!r}"
+    if name != name.strip() or name.startswith(".") or name.endswith("."):
+        return "it begins with a dot or a space, or ends with one"
+    if _is_device(name):
+        return "Windows keeps it for a device"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"it is longer than {LONGEST_NAME} bytes"
+    return "" if unicodedata.normalize("NFC", name) == name else "it is spelt otherwise on macOS"
+
+
+def portable(words: str, otherwise: str, most_bytes: int = LONGEST_NAME) -> str:
+    """A name like ``words`` that Linux, macOS and Windows take for a file or folder.
+
+    Args:
+        words: Anything.
+        otherwise: The name if nothing is left of ``words``; portable itself, and no longer than ``most_bytes``.
+        most_bytes: In UTF-8, at most ``LONGEST_NAME``.
+    """
+    plain = "".join(
+        "-" if letter in _FORBIDDEN or not letter.isprintable() else letter
+        for letter in unicodedata.normalize("NFC", words)
+    )
+    cut = plain.strip("-. ").encode()[: most_bytes - len(_NO_DEVICE)].decode("utf-8", "ignore").rstrip("-. ")
+    stem, dot, rest = cut.partition(".")
+    return (f"{stem.rstrip()}{_NO_DEVICE}{dot}{rest}" if _is_device(cut) else cut) or otherwise
+
+
+def _is_device(name: str) -> bool:
+    return name.partition(".")[0].rstrip().lower() in _DEVICES

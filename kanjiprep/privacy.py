@@ -1,4 +1,4 @@
-"""Texts without what they tell of this machine: where somebody keeps files is nobody else's business."""
+"""Texts without what is nobody else's business: where somebody keeps files, and passwords in addresses."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _PATH: Final = re.compile(
     rf"|(?<=:)/(?![\s/]){_END}"
     rf"|\b[A-Za-z]:\\{_END}"
 )
+_PASSWORD: Final = re.compile(r"(?<=\w:/)(?P<second>/?)[^\s/@:]*:[^\s/@]*(?=@)")
+"""Behind one slash too: a path has no two of them beside each other."""
 
 
 def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
@@ -30,6 +32,11 @@ def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
     for root in sorted((one for one in roots if one.startswith("/")), key=len, reverse=True):
         text = re.sub(rf"{re.escape(root)}(?![\w.-])", IN_PLACE, text)
     return _PATH.sub(IN_PLACE, text)
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with "…" for user and password of every address in it, as ``http://user:password@host``."""
+    return _PASSWORD.sub(rf"\g<second>{IN_PLACE}", text)
 
 
 def inside(path: Path, folder: Path) -> str:

@@ -8,15 +8,20 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kanjiprep import metadata, spec
+from kanjiprep import __version__, metadata, spec
 from kanjiprep.errors import DatasetError, os_reason
 
 NAME: Final = "push.json"
-_CERTIFICATE: Final = "build.json"
-_SUMS: Final = "SHA256SUMS"
+TOOL: Final = f"kanjiprep {__version__}"
+"""As ``Receipt.tool``."""
+CERTIFICATE: Final = "build.json"
+"""Of the same folder, as a build writes it."""
+SUMS: Final = "SHA256SUMS"
+"""Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Receipt:
     def pinned(self) -> str:
         """``NAMESPACE/NAME@COMMIT``, which ``--dataset`` takes."""
         return f"{self.repo_id}@{self.commit}"
+
+
+def now() -> str:
+    """This very second, as ``Receipt.at``."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read(folder: Path) -> Receipt | None:
@@ -107,12 +117,12 @@ def content_of(folder: Path) -> str:
 
 def _sha256(path: Path) -> bytes:
     """Of a file; of one that is not there, or is no file, none."""
-    if path.exists() and not path.is_file():
-        return b""
     try:
+        if path.exists() and not path.is_file():
+            return b""
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: a NUL in the name
         return b""
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "check its permissions") from error
@@ -124,7 +134,7 @@ def certified_digest(folder: Path) -> str:
     Raises:
         DatasetError: If there is a certificate that cannot be read.
     """
-    path = folder / _CERTIFICATE
+    path = folder / CERTIFICATE
     try:
         certificate = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -137,13 +147,13 @@ def certified_digest(folder: Path) -> str:
 
 def is_certified(folder: Path) -> bool:
     """Whether ``folder`` has a birth certificate, of its files as they are or as they were."""
-    return (folder / _CERTIFICATE).is_file()
+    return (folder / CERTIFICATE).is_file()
 
 
 def _are_of_it(folder: Path) -> bool:
     """Whether metadata.csv is the one that the sums beside it name; the pictures are left to ``kanjiprep check``."""
     try:
-        lines = (folder / _SUMS).read_text("utf-8", "replace").splitlines()
+        lines = (folder / SUMS).read_text("utf-8", "replace").splitlines()
     except OSError:
         return False
     return f"{_sha256(folder / metadata.NAME).hex()}  {metadata.NAME}" in lines

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, cast
 
-from kanjiprep.errors import UsageError
+from kanjiprep.errors import UsageError, one_line
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class SpecError(UsageError):
 
     def __init__(self, where: str, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems), where)
-        self.problems = problems
+        self.problems = tuple(map(one_line, problems))
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[str, tuple[str, ...]]]:
         return type(self), (self.where, self.problems)

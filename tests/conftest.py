@@ -5,15 +5,20 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from kanjiprep import cli
+from kanjiprep.dataset import build as building
 from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.dataset.raster import Style
+from kanjiprep.progress import silent
 from tests import sources
+
+if TYPE_CHECKING:
+    from kanjiprep.evaluation.judging import Ways
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -88,6 +93,32 @@ def request_of(tmp_path: Path) -> Any:
         return BuildRequest(tmp_path / name, **{**defaults, **changes})
 
     return make
+
+
+@pytest.fixture
+def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
+    """The folder of a dataset of the small hand-written sources."""
+    return building.build(request_of(), place, silent).folder
+
+
+@pytest.fixture(scope="module")
+def few_pictures() -> Iterator[None]:
+    """The judge is content with as few training pictures as a painted run has."""
+    from kanjiprep.evaluation import reference
+    from tests.painted_run import TRAINING
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "LEAST", TRAINING)
+        yield
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory, few_pictures: None) -> Ways:
+    """How painted runs are judged: by their pictures alone, with a cache of its own for each module."""
+    from kanjiprep.evaluation.judging import Ways
+
+    folder = tmp_path_factory.mktemp("ways")
+    return Ways(None, "off", False, folder / "cache", folder / "judges")
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ import json
 import socket
 import struct
 import sys
-import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests import hub_reading, hub_routes, hub_storage
@@ -22,6 +20,7 @@ from tests.hub_accounts import ACCOUNTS, WRITE_TOKEN, Account
 from tests.hub_faults import WORKING, Fault, Kind, meet, misreport, plan
 from tests.hub_state import RefusalError, Reply, Request, State, account_of, as_json
 from tests.hub_store import Repo, changed, entry
+from tests.local_server import LocalServer
 
 _ROUTES = [*hub_routes.ROUTES, *hub_reading.ROUTES, *hub_storage.ROUTES]
 _PIECES = 10
@@ -37,7 +36,7 @@ class Seen(NamedTuple):
     status: int
 
 
-class Hub:
+class Hub(LocalServer):
     """The Hub, open while it is a context; a mistake of its own is raised when it closes.
 
     Attributes:
@@ -55,31 +54,16 @@ class Hub:
     ) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hub = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="hub")
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._server, "hub")
         cas_folder = folder.absolute() / "cas"
         cas_folder.mkdir(parents=True, exist_ok=True)
         self.state = State(self.url, self.url if cas == "http" else f"local://{cas_folder}", accounts, part_bytes)
         self.requests: list[Seen] = []
         self.faults: list[Fault] = []
-        self.mistakes: list[BaseException] = []
-        self.lock = threading.RLock()
-        self.closing = threading.Event()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._thread.join()
+    def hang_up(self) -> None:
+        """End the connections that clients keep open."""
         self._server.hang_up()
-        self._server.server_close()
-        if self.mistakes and error is None:
-            raise self.mistakes[0]
 
     def environment(self, home: Path, token: str | None = WRITE_TOKEN, **more: str) -> dict[str, str]:
         """The settings of a client of this Hub, which has nothing of the user's own."""

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from tests.local_server import LocalServer
 
 KEY: Final = "secret_kanji_0123456789.abcdef"
 ROOT: Final = "/api/v1"
@@ -122,7 +123,7 @@ class Refusal(Exception):
         self.body = {"error": {"code": code, "message": message}, **more}
 
 
-class LambdaCloud:
+class LambdaCloud(LocalServer):
     """Lambda, open while it is a context; a mistake of its own is raised when it closes.
 
     Attributes:
@@ -159,8 +160,7 @@ class LambdaCloud:
     ) -> None:
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.cloud = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="lambda cloud")
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._server, "lambda cloud")
         self.key, self.ip, self.clock = key, ip, clock
         self.boot_s, self.end_s, self.keep_s = boot_s, end_s, keep_s
         self.pace_s, self.launch_pace_s = pace_s, launch_pace_s
@@ -173,25 +173,8 @@ class LambdaCloud:
         self.full: set[str] = set()
         self.firewall: list[dict[str, Any]] = [_rule("tcp", [22, 22]), _rule("icmp", None)]
         self.ssh_keys: dict[str, dict[str, str]] = {}
-        self.mistakes: list[BaseException] = []
-        self.lock = threading.RLock()
-        self.closing = threading.Event()
         self._last = {"any": float("-inf"), "launch": float("-inf")}
         self._made = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        if self.mistakes and error is None:
-            raise self.mistakes[0]
 
     def fail(self, kind: Kind, where: str = ".", *, skip: int = 0, times: int = 1, **how: Any) -> Fault:
         """Plan a fault: ``cloud.fail("worked", LAUNCH, code=500)`` launches, and says that it did not."""

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from kanjiprep.training.remote import renting
 from kanjiprep.training.remote.cloud import ledger
 from kanjiprep.training.remote.cloud.api import Instance, Lambda
-from kanjiprep.training.remote.cloud.gone import Clock
+from kanjiprep.training.remote.cloud.asking import Clock
 from kanjiprep.training.remote.cloud.money import Quote
 from kanjiprep.training.remote.offers import Offer
 from kanjiprep.training.remote.returning import Shop
@@ -37,9 +37,9 @@ TIMEOUT_S: Final = 5.0
 Act = Callable[[], object]
 
 
-def offer(region: str = REGION, is_pinned: bool = False, usd_per_hour: float = 1.99) -> Offer:
+def offer(usd_per_hour: float = 1.99) -> Offer:
     quote = Quote(TYPE, 1, usd_per_hour, "2026-11-27T08:00:00+00:00", 10.0, 19.9, "--max-hours")
-    return Offer("a100-40gb-sxm", 1, region, is_pinned, quote)
+    return Offer("a100-40gb-sxm", 1, REGION, quote)
 
 
 def hurried_clock(zero: float) -> Clock:
@@ -121,7 +121,7 @@ class Sky:
             raise trouble("unknown") from None
 
     def _post(self, task: Task) -> tuple[str, str]:
-        for region in [task.region] if task.region else [REGION, OTHER_REGION]:
+        for region in (REGION, OTHER_REGION):
             body = {"region_name": region, "instance_type_name": task.instance_type, "ssh_key_names": [SSH_KEY]}
             name = f"{task.name}-{MARK}-head"
             status, said = self.ask("POST", "/instance-operations/launch", body | {"name": name, "quantity": 1})

@@ -68,25 +68,6 @@ def test_what_went_wrong_is_one_line(done: Done, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_command_may_print_a_document_and_fail() -> None:
-    unfit = said(b'{"fit": false}\n', code=4)
-    assert far.call(FakeBox([unfit]), ["check", "--json"], fine=(0, 4)) == {"fit": False}
-    with pytest.raises(DatasetError, match="the box says: no such dataset"):
-        far.call(FakeBox([said(code=4, err=b"error: no such dataset\n")]), ["check", "--json"], fine=(0, 4))
-
-
-def test_a_step_of_our_tool_is_started_once() -> None:
-    box = FakeBox([said(b"started\n"), said(b"busy fetch 'a b' # again\n"), said(b"busy other\n")])
-    assert far.detached(box, "fetch", ["fetch", "a b"])
-    assert not far.detached(box, "fetch", ["fetch", "a b"])
-    with pytest.raises(RemoteError, match="the step fetch does something else there: other; wait for it"):
-        far.detached(box, "fetch", ["fetch", "a b"])
-
-
-def test_a_step_of_our_tool_is_looked_at() -> None:
-    assert far.state_of(FakeBox([said(b"over 6 5\nhello")]), "fetch").code == 6
-
-
 def test_what_must_not_be_done_twice_is_started_once_and_waited_for() -> None:
     box = FakeBox([said(b"started\n"), said(b"over 0 5\nread\n"), said(b'{"pid": 7}\n')])
     heard: list[str] = []
@@ -95,6 +76,7 @@ def test_what_must_not_be_done_twice_is_started_once_and_waited_for() -> None:
     assert "once=once\n" in box.asked[0][1]
     label = box.asked[0][1].split("label='")[1].split("'")[0]
     assert label.startswith("launch-simpletuner x --json # ")
+    assert ".sh" not in box.asked[0][1].split("kanjiprep_script=")[1].split("out")[0]
     busy = said(b"busy launch-simpletuner x --json # 0123\n")
     box = FakeBox([busy, said(b"over 0 0\n"), said(b'{"pid": 8}\n')])
     assert far.carried_out(box, "launch", ["launch-simpletuner", "x", "--json"]) == {"pid": 8}

@@ -217,6 +217,7 @@ def test_what_is_there_already_is_not_installed_again() -> None:
     assert verdict.to_install_gib(finished, replace(WISH, wheel="abc")) == 0
     assert verdict.to_install_gib(finished, WISH) == verdict.OURS_GIB
     assert verdict.to_install_gib(replace(GOOD, own_trainer="/opt/x"), WISH) == verdict.OURS_GIB
+    assert verdict.to_install_gib(replace(GOOD, trainer="[" * 100_000), WISH) == pytest.approx(10.2)
     other = replace(GOOD, trainer='{"simpletuner": "4.9.0"}')
     assert verdict.to_install_gib(other, WISH) == pytest.approx(10.2)
     assert verdict.judge(replace(GOOD, own_trainer="/opt/x", gpus=()), Wish("cuda")).problems == ()

@@ -7,15 +7,17 @@ from kanjiprep.training.remote.box import secrets
 from kanjiprep.training.remote.ssh.connection import Done
 from tests.fake_box import FakeBox, said
 
+KNOWN = ("HF_TOKEN", "WANDB_API_KEY")
+
 
 def test_only_what_the_user_has_goes_along() -> None:
     environ = {"HF_TOKEN": " hf_a ", "WANDB_API_KEY": "", "LAMBDA_API_KEY": "never"}
-    assert secrets.wished(secrets.KNOWN, environ, lambda: "hf_stored") == {"HF_TOKEN": "hf_a"}
-    assert secrets.wished(secrets.KNOWN, {"WANDB_API_KEY": "w"}, lambda: "hf_stored") == {
+    assert secrets.wished(KNOWN, environ, lambda: "hf_stored") == {"HF_TOKEN": "hf_a"}
+    assert secrets.wished(KNOWN, {"WANDB_API_KEY": "w"}, lambda: "hf_stored") == {
         "HF_TOKEN": "hf_stored",
         "WANDB_API_KEY": "w",
     }
-    assert secrets.wished(secrets.KNOWN, {}, lambda: None) == {}
+    assert secrets.wished(KNOWN, {}, lambda: None) == {}
     assert secrets.wished(["WANDB_API_KEY"], {"HF_TOKEN": "hf_a"}, lambda: "hf_stored") == {}
 
 
@@ -43,7 +45,7 @@ def test_what_is_no_variable_is_refused(name: str) -> None:
 
 def test_secrets_travel_over_stdin_alone() -> None:
     box = FakeBox([said()])
-    secrets.write(box, {"HF_TOKEN": "hf_secret"})
+    secrets.write(box, {"HF_TOKEN": "hf_secret"}, "env-1.sh")
     ((words, script),) = box.asked
     assert words == ("sh", "-s")
     assert "hf_secret" in script
@@ -52,8 +54,9 @@ def test_secrets_travel_over_stdin_alone() -> None:
 
 def test_nothing_to_write_removes_what_was_there() -> None:
     box = FakeBox([said()])
-    secrets.write(box, {})
-    assert 'rm -f "$root/env.sh"' in box.asked[0][1]
+    secrets.write(box, {}, "env-1.sh")
+    assert 'rm -f "$root/$file"' in box.asked[0][1]
+    assert "file=env-1.sh\n" in box.asked[0][1]
 
 
 @pytest.mark.parametrize(
@@ -65,11 +68,11 @@ def test_nothing_to_write_removes_what_was_there() -> None:
 )
 def test_a_secret_that_a_shell_quotes_is_in_no_message(done: Done) -> None:
     with pytest.raises(RemoteError, match="…") as caught:
-        secrets.write(FakeBox([done]), {"HF_TOKEN": "hf_secret"})
+        secrets.write(FakeBox([done]), {"HF_TOKEN": "hf_secret"}, "env-1.sh")
     assert "hf_secret" not in str(caught.value)
     assert caught.value.exit_code == 7
 
 
 def test_a_file_that_cannot_be_removed_is_told() -> None:
-    with pytest.raises(RemoteError, match="env.sh cannot be removed there: busy; remove it yourself"):
-        secrets.remove(FakeBox([said(code=1, err=b"busy\n")]))
+    with pytest.raises(RemoteError, match=r"env-1\.sh cannot be removed there: busy; remove it yourself"):
+        secrets.remove(FakeBox([said(code=1, err=b"busy\n")]), "env-1.sh")

@@ -1,22 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kanjiprep import metadata
-from kanjiprep.dataset import build as building
 from kanjiprep.dataset import check as checking
-from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError, UsageError
 from kanjiprep.progress import silent
-
-
-@pytest.fixture
-def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
-    return building.build(request_of(), place, silent).folder
 
 
 def check(dataset: Path) -> checking.Checked:

@@ -98,7 +98,7 @@ def test_check_reports_a_fit_dataset(run: Run, options: list[object]) -> None:
     assert (code, out) == (0, "")
     assert "warning: drawings have a stroke count" in err
     assert "3 samples" in err
-    assert "is fit to train on\nNext: kanjiprep push " in err
+    assert "is fit to train on\nNext: kanjiprep plan sd35-large-lora --dataset " in err
     assert "not fit" not in err
 
 
@@ -217,13 +217,18 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version")[1] == f"kanjiprep {__version__}\n"
 
 
-def test_errors_are_red_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_red_unless_no_color_is_set_or_the_terminal_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, Any]] = []
     monkeypatch.setattr(click, "echo", lambda text, **options: said.extend([(text, options["color"])]))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     cli.run(["biuld"])
     monkeypatch.setenv("NO_COLOR", "1")
     cli.run(["biuld"])
-    assert [color for _, color in said] == [None, False]
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    cli.run(["biuld"])
+    assert [color for _, color in said] == [None, False, False]
     assert "\x1b[31m" in said[0][0]
 
 

@@ -143,7 +143,7 @@ def test_a_subject_beyond_the_window_is_warned_of(run: Path) -> None:
         (("--check", "x.json", "--out", "y"), "--out: is for the pictures of --run"),
         (("mine", "--guidance", "nan"), "--guidance: is no number"),
         (("mine", "--strength", "nan"), "--strength: is no number; give one such as 0.8"),
-        (("mine", "--out", ""), "--out: is empty; give a folder, or . for the current one"),
+        (("mine", "--out", ""), "--out: is empty; leave it out, or say which"),
         (("mine", "--out", "x" * 300), "xxx: cannot be written: file name too long"),
         (("x" * 300,), "xxx: is no run and no file: file name too long; give a run or a LoRA file"),
         (("mine", "--seed", 2**53), "--seed: 9007199254740992 is too large: ComfyUI's window, which is a browser's"),

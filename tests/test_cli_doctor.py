@@ -39,7 +39,7 @@ def test_a_sound_file_is_shown_on_stdout_and_what_to_do_next_on_stderr(run: Run)
     assert "ComfyUI     patches 6 of 6 modules, as they were trained" in out
     assert "base        a/b (base_model_name_or_path)" in out
     assert "metadata    and 2 more; --json has all" in out
-    assert err == "Next: kanjiprep lora a.safetensors --deep reads the numbers too\n"
+    assert err == "Next: kanjiprep lora a.safetensors --deep\n"
 
 
 def test_numbers_are_shown_when_they_are_read(run: Run) -> None:
@@ -147,7 +147,7 @@ def test_mending_writes_a_copy_beside_it(run: Run) -> None:
     assert "renamed 12 tensors" in err
     assert "multiplied 6 of 6 second matrices by 0.5" in err
     assert "wrote its numbers as F32, not BF16; this is exact" in err
-    assert "Look at it: kanjiprep lora a-fixed.safetensors" in err
+    assert "Next: kanjiprep lora a-fixed.safetensors" in err
     assert run("lora", "a-fixed.safetensors", "--json")[0] == 0
 
 

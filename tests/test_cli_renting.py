@@ -27,7 +27,8 @@ from kanjiprep.training.provenance import Figure
 from kanjiprep.training.remote import place, pull, renting, shops
 from kanjiprep.training.remote.cloud import ledger
 from kanjiprep.training.remote.cloud.api import CONSOLE, Instance
-from kanjiprep.training.remote.cloud.gone import Clock, StillThere
+from kanjiprep.training.remote.cloud.asking import Clock
+from kanjiprep.training.remote.cloud.gone import StillThere
 from kanjiprep.training.remote.hearing import Hurried
 from kanjiprep.training.remote.place import Place
 from kanjiprep.training.remote.renting import Rented
@@ -420,6 +421,7 @@ def test_without_the_key_the_end_of_a_run_is_loud() -> None:
 def test_what_may_cost_money_is_red(run: Run, monkeypatch: pytest.MonkeyPatch, is_loud: bool, no_color: bool) -> None:
     monkeypatch.setenv("LAMBDA_API_KEY", "secret_x")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     loud = StillBilling(StillThere(("id1",), "it is active"))
@@ -579,7 +581,7 @@ def test_remote_alone_shows_its_page(run: Run) -> None:
     assert err.startswith("Usage: kanjiprep remote [OPTIONS] COMMAND")
     assert len(err.splitlines()) > 5
     code, _, err = run("remote", "lss")
-    assert (code, err) == (2, "error: No such command 'lss'. Did you mean 'ls'?; see kanjiprep remote --help\n")
+    assert (code, err) == (2, "error: no such command 'lss', did you mean 'ls'?; see kanjiprep remote --help\n")
 
 
 # the reminder
@@ -649,7 +651,7 @@ def test_a_setup_says_what_is_next(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert (code, out) == (0, "")
     assert err.splitlines()[-2:] == [
         "ready: SkyPilot, /x/python",
-        "Next: kanjiprep launch-simpletuner PRESET --on lambda --max-usd 60, which asks before it rents",
+        "Next: kanjiprep launch-simpletuner sd35-large-lora --on lambda --max-usd 60; it asks before it rents",
     ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from kanjiprep.cli import there
+from kanjiprep.cli import leaving, there
 from kanjiprep.errors import RemoteError, UsageError
 from kanjiprep.progress import Progress
 from kanjiprep.spec import SpecError
@@ -20,6 +21,7 @@ from kanjiprep.training.pictures import Dataset, Picture
 from kanjiprep.training.remote import place as places
 from kanjiprep.training.remote.place import Place
 from kanjiprep.training.remote.pull import Pulled
+from kanjiprep.training.running import files
 from kanjiprep.training.running.view import View
 from tests.conftest import Run
 from tests.test_events import attempt, step
@@ -29,6 +31,13 @@ from tests.test_view import GONE, ended, facts, seen
 HERE = "ssh://me@box"
 RUNNING = seen((0, attempt()), (10, step(1)))
 STOPPED = seen(*ended("stopped"), about=facts(**GONE))
+
+
+class Terminal(io.StringIO):
+    """A standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @dataclasses.dataclass
@@ -252,10 +261,6 @@ def test_an_interrupt_without_a_terminal_leaves_the_run_alone(mine: Any, capsys:
 def test_an_interrupt_on_a_terminal_asks_what_it_means(
     mine: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Any, is_stopped: bool
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     def prompt(*_: object, **__: object) -> str:
         if isinstance(answer, BaseException):
             raise answer
@@ -270,6 +275,23 @@ def test_an_interrupt_on_a_terminal_asks_what_it_means(
     assert there.follow(mine, False) == (130, is_stopped)
     assert mine.asked[1:] == ([("stop", True), "finish"] if is_stopped else [])
     assert ("stopped at step 1,200: by request" in capsys.readouterr().err) == is_stopped
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_watch_that_is_told_to_end_says_how_to_attach_and_asks_nobody(
+    mine: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    def told(*_: object) -> View:
+        signal.raise_signal(getattr(signal, name))
+        raise AssertionError("the signal was not heard")
+
+    monkeypatch.setattr(mine, "look", told)
+    monkeypatch.setattr(click, "prompt", told)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    with leaving.heard():
+        assert there.follow(mine, False) == (130, False)
+    assert "Watch it with kanjiprep monitor runs/mine, end it with" in capsys.readouterr().err
+    assert mine.asked == []
 
 
 # Stopped, and gone on with
@@ -353,6 +375,13 @@ def test_a_tunnel_is_for_watching_a_run_on_a_box(mine: Any, run: Run, tmp_path: 
     with pytest.raises(UsageError, match="--tunnel: is for watching a run; leave out --once and --json"):
         there.monitor(mine, True, 6006, False)
     code, out, err = run("monitor", "nosuch", "--tunnel", "6006")
+    assert (code, out) == (2, "")
+    assert "nosuch" in err
+    assert "this one is here" not in err
+    begun = tmp_path / "runs" / "begun"
+    begun.mkdir(parents=True)
+    (begun / files.ORDER).touch()
+    code, out, err = run("monitor", str(begun), "--tunnel", "6006")
     assert (code, out) == (2, "")
     assert "--tunnel: is for a run on a box; this one is here" in err
 

@@ -25,7 +25,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_presets_are_listed_with_their_titles(run: Run) -> None:
     code, out, err = run("presets")
-    assert (code, err) == (0, "Next: kanjiprep plan PRESET\n")
+    assert (code, err) == (0, "Next: kanjiprep plan sd35-large-lora\n")
     assert [line.split()[0] for line in out.splitlines()] == list(presets.names())
     _, out, _ = run("presets", "--json")
     assert [one["name"] for one in json.loads(out)] == list(presets.names())
@@ -245,3 +245,19 @@ def test_a_folder_with_a_space_is_quoted(run: Run, request_of: Callable[..., Bui
     building.build(request_of(), place, silent)
     _, _, err = run("plan", "sd15-full", "--export-diffusers", "a $(b)")
     assert "written: 'a $(b)'\nOr: see 'a $(b)/READ_ME.md' for the same" in err
+
+
+@pytest.mark.parametrize("name", ['a/b:c?*"<>|', "CON", "dots.", " space", "x" * 300, ""])
+def test_a_run_has_a_name_that_every_system_takes(run: Run, name: str) -> None:
+    code, out, err = run("plan", "sd35-large-lora", "--samples", "100", "--name", name)
+    assert (code, out) == (2, "")
+    assert "is no name of a folder in runs/: " in err
+    assert err.endswith("give another with --name\n")
+
+
+def test_runs_differ_by_more_than_case(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "Mine").mkdir(parents=True)
+    code, out, err = run("plan", "sd35-large-lora", "--samples", "100", "--name", "mine")
+    assert (code, out) == (2, "")
+    assert err == "error: mine: differs by case only from Mine, which is there; name it Mine, or otherwise\n"

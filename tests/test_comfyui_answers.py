@@ -304,7 +304,10 @@ def test_a_message_means_a_step_an_end_or_nothing(kind: str, data: object, meani
     assert answers.heard(json.dumps({"type": kind, "data": data}), ID) == meaning
 
 
-@pytest.mark.parametrize("text", [b"\x00\x00\x00\x01", "", "[]", "{}", "nonsense", "[" * 100_000])
+ENDLESS = '{"type": "progress", "data": {"value": Infinity, "max": Infinity}}'
+
+
+@pytest.mark.parametrize("text", [b"\x00\x00\x00\x01", "", "[]", "{}", "nonsense", "[" * 100_000, ENDLESS])
 def test_what_is_no_message_means_nothing(text: str | bytes) -> None:
     assert answers.heard(text, ID) is None
 
@@ -350,6 +353,8 @@ def test_the_websocket_is_beside_the_rest() -> None:
         ("http://", "names no host"),
         ("http://u:secret@:80", "names no host"),
         ("http://u:secret@box/?token=secret", "has a query; leave out"),
+        ("http://u:1/secret@box", "has an @ behind its host; write / in a password as %2F, # as %23"),
+        ("http://u:1#secret@box", "has an @ behind its host"),
         ("http://u:secret@box:99999", "is no URL"),
         ("http://u:secret@box:0", "is no URL"),
         ("http://u:secret@[::1", "is no URL"),

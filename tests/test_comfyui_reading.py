@@ -208,7 +208,7 @@ class TestPaths:
         assert refused(path) == f"{path}: is no file; {REMEDY}"
 
     def test_a_name_that_no_file_can_have_is_refused(self) -> None:
-        assert refused(Path("a\0b")) == f"a\0b: is not there; {REMEDY}"
+        assert refused(Path("a\0b")) == rf"a\x00b: is not there; {REMEDY}"
 
     def test_a_name_that_is_too_long_is_refused(self) -> None:
         assert "cannot be read: file name too long" in refused(Path("a" * 5000))

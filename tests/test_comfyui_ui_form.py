@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kanjiprep.errors import InputError
-from kanjiprep.publishing.comfyui.forms import ui_scopes
+from kanjiprep.publishing.comfyui.forms import ui_lines, ui_scopes
 from kanjiprep.publishing.comfyui.forms.ui_form import from_ui, to_ui
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value, Workflow
 from kanjiprep.publishing.comfyui.nodes import TABLE, Input, NodeKind
@@ -552,12 +552,26 @@ class TestSubgraphs:
             read(node(1, "0"), definitions={"subgraphs": deep})
 
     @pytest.mark.parametrize(
-        "line", [[1, ENTRY, 0, 1, 0], [1, ENTRY, 5, 1, 0], [1, 8, 0, 1, 0]], ids=["top", "no entry", "gone"]
+        "line",
+        [
+            [1, ENTRY, 0, 1, 0],
+            [1, ENTRY, 5, 1, 0],
+            [1, ENTRY, -1, 1, 0],
+            [1, ENTRY, -(10**30), 1, 0],
+            [1, 8, 0, 1, 0],
+        ],
+        ids=["top", "no entry", "before the first", "far before the first", "gone"],
     )
     def test_a_line_from_nowhere_within_one_brings_nothing_or_is_kept(self, line: list[Any]) -> None:
         inner = subgraph("a", node(1, "CLIPTextEncode", inputs=[("clip", "CLIP", 1)]), links=[line], inputs=("clip",))
         found = read(node(3, "a"), definitions={"subgraphs": [inner]})["3:1"].inputs
         assert found == ({"clip": Link("3:8", 0)} if line[1] == 8 else {})
+
+    @pytest.mark.parametrize("slot", [-1, -(10**30), 10**30])
+    def test_a_line_into_an_input_that_no_node_has_ends_in_no_widget(self, slot: int) -> None:
+        lines = [[1, ENTRY, 0, 1, slot], [2, ENTRY, 0, 1, 0]]
+        inner = subgraph("a", node(1, "CLIPTextEncode", inputs=[("clip", "CLIP", 2)]), links=lines, inputs=("clip",))
+        assert read(node(3, "a", 9), definitions={"subgraphs": [inner]})["3:1"].inputs == {}
 
     def test_a_line_from_the_wall_of_no_subgraph_brings_nothing(self) -> None:
         found = read(node(1, "VAEDecode", inputs=[("vae", "VAE", 1)]), links=[[1, ENTRY, 0, 1, 0, "VAE"]])
@@ -654,5 +668,5 @@ def test_a_line_is_not_followed_for_ever() -> None:
         node(1, "VAELoader", "x"), *nodes, node(500, "VAEDecode", inputs=[("vae", "VAE", 499)]), links=lines
     )
     scope = ui_scopes.top(document, "x")
-    assert ui_scopes.resolved(scope, "50", "VAE") == Link("1", 0)
-    assert ui_scopes.resolved(scope, "499", "VAE") is None
+    assert ui_lines.resolved(scope, "50", "VAE") == Link("1", 0)
+    assert ui_lines.resolved(scope, "499", "VAE") is None

@@ -31,7 +31,9 @@ def test_an_answer_is_read(tmp_path: Path) -> None:
     assert str(Problem("contradiction", "", "both")) == "both"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({**ANSWER, "problems": [{"kind": "x"}]})])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "[" * 100_000, json.dumps({**ANSWER, "problems": [{"kind": "x"}]})]
+)
 def test_garbage_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "answer.json"
     path.write_text(text, "utf-8")

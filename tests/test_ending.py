@@ -72,7 +72,17 @@ def test_no_checkpoint_is_waited_for_where_none_is_to_be_had(
     assert not (tmp_path / files.SIGNAL).exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"manual_checkpoint": "many"}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        *(b'{"manual_checkpoint": %s}' % one for one in (b'"many"', b"Infinity")),
+    ],
+)
 def test_a_file_of_wishes_that_cannot_be_read_is_begun_anew(tmp_path: Path, data: bytes) -> None:
     (tmp_path / files.SIGNAL).write_bytes(data)
     begin(tmp_path, step(1))

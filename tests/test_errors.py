@@ -17,6 +17,10 @@ def test_an_error_is_one_line_of_place_matter_and_remedy() -> None:
     assert str(KanjiprepError("it is broken")) == "it is broken"
 
 
+def test_what_a_terminal_would_obey_is_shown_and_not_obeyed() -> None:
+    assert str(InputError("named \x1b[31m\x00\x9b", "亜\u3000a")) == r"亜 a: named \x1b[31m\x00\x9b"
+
+
 def test_every_kind_has_its_documented_exit_code() -> None:
     kinds = (KanjiprepError, UsageError, InputError, DatasetError, TrainerError, RemoteError, Interrupted)
     codes = {kind: kind("x").exit_code for kind in kinds}

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from kanjiprep import receipt
-from kanjiprep.dataset import build as building
-from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import hub_dataset, hub_fetch, push, staging
@@ -29,11 +27,6 @@ Push = Callable[..., Pushed]
 @pytest.fixture
 def hub() -> FakeHub:
     return FakeHub()
-
-
-@pytest.fixture
-def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
-    return building.build(request_of(), place, silent).folder
 
 
 @pytest.fixture

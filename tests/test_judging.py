@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from kanjiprep.errors import DatasetError, InputError, TrainerError
-from kanjiprep.evaluation import judging, pictures, reference
+from kanjiprep.evaluation import judging, pictures, verdict
 from kanjiprep.evaluation.judged import JudgedRun, JudgedStep
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.progress import silent
@@ -25,26 +24,13 @@ from tests.test_score_table import written
 RAW = "output/validation_images"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "LEAST", painted_run.TRAINING)
-        yield
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small(tmp_path_factory.mktemp("painted"))
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    folder = tmp_path_factory.mktemp("ways")
-    return Ways(None, "off", False, folder / "cache", folder / "judges")
-
-
-@pytest.fixture(scope="module")
-def judged(original: Path, ways: Ways, _few: None) -> JudgedRun:
+def judged(original: Path, ways: Ways) -> JudgedRun:
     return judging.of_run(original, ways, silent)
 
 
@@ -312,7 +298,7 @@ def test_a_run_on_another_dataset_has_bands_of_its_own(mine: Path, ways: Ways) -
 
 def test_candidates_are_those_with_weights_and_pictures(judged: JudgedRun) -> None:
     steps = [replace(one, has_weights=one.step != 10, pictures=0 if one.step == 20 else 2) for one in judged.steps]
-    found = judging.candidates(steps, judged.pictures)
+    found = verdict.candidates(steps, judged.pictures)
     assert [one.step for one in found] == [30, 40, 50, 60, 70, 80]
     assert len(found[0].scores) == 3
     assert found[0].flags

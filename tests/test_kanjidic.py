@@ -57,6 +57,7 @@ def test_an_entry_without_readings_has_no_meaning() -> None:
             sources.kanjidic(Entry("一")).replace(b"<stroke_count>1<", b"<stroke_count>x<"),
             "stroke_count of 一 is 'x'",
         ),
+        (sources.kanjidic(Entry("一", grade=10**4000)).replace(b"0" * 1000, b"0" * 2000), "grade of 一 is '1000"),
         (sources.kanjidic(Entry("一", strokes=())), "一 lacks its stroke_count or rad_value"),
         (sources.kanjidic(Entry("一"))[:-20], "not well-formed XML"),
     ],

@@ -85,6 +85,7 @@ def test_digests_are_of_contents() -> None:
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "has no <g id="),
         (sources.svg(0x4E00, Group("一")), "一 has no strokes"),
         (sources.svg(0x4E00, Group("一", ONE.paths, attributes=' kvg:part="x"')), "kvg:part is 'x', not a number"),
+        (sources.svg(0x4E00, Group("一", ONE.paths, attributes=f' kvg:part="{"1" * 5000}"')), "not a number"),
     ],
 )
 def test_what_is_no_drawing_is_refused(data: bytes, says: str) -> None:
@@ -102,8 +103,18 @@ def test_what_is_no_drawing_is_refused(data: bytes, says: str) -> None:
             b'<kanjivg><kanji id="kvg:kanji_04e00">' + b"<g>" * 70 + b"</g>" * 70 + b"</kanji></kanjivg>",
             "nest deeper",
         ),
+        *(
+            (f'<kanjivg><kanji id="kvg:kanji_{point}"><g><path/></g></kanji></kanjivg>'.encode(), "is no character")
+            for point in ("110000", "d800", "f" * 9, "0" + "1" * 5000)
+        ),
     ],
 )
 def test_a_single_file_out_of_shape_is_refused(data: bytes, says: str) -> None:
     with pytest.raises(InputError, match=says):
         kanjivg.parse(KanjiVG("f", "", data))
+
+
+def test_a_drawing_whose_name_is_no_character_is_refused() -> None:
+    files = raw.GlyphFiles("f", {"ffffff.svg": sources.svg(0x4E00, ONE)}, 0)
+    with pytest.raises(InputError, match="f/ffffff.svg: its code point ffffff is no character"):
+        kanjivg.parse(KanjiVG("f", "", files))

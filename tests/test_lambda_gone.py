@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from kanjiprep.errors import RemoteError
-from kanjiprep.training.remote.cloud import gone, ledger
+from kanjiprep.training.remote.cloud import gone, ledger, leftovers
 from kanjiprep.training.remote.cloud.api import Instance
-from kanjiprep.training.remote.cloud.gone import Clock, Gone, Leftover, StillThere
+from kanjiprep.training.remote.cloud.asking import Clock
+from kanjiprep.training.remote.cloud.gone import Gone, StillThere
 from kanjiprep.training.remote.cloud.ledger import Asked, Launched, stamp
+from kanjiprep.training.remote.cloud.leftovers import Leftover
 from kanjiprep.training.remote.cloud.rental import Rental
 
 START = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
@@ -67,7 +69,7 @@ def machine(number: int, name: str = HEAD, status: str = "active") -> Instance:
 
 def rented(folder: Path, *ids: str, name: str = NAME, minutes: float = -60) -> Rental:
     at = stamp(START + timedelta(minutes=minutes))
-    asked = Asked(name, at, "/runs/a", "gpu_1x_h100_sxm5", "us-east-1", 4.29, 10, 42.9)
+    asked = Asked(name, at, "/runs/a", "gpu_1x_h100_sxm5", 4.29, 10, 42.9)
     ledger.append(folder, asked, *(Launched(name, at, one) for one in ids))
     rental = ledger.read(folder).of(name)
     assert rental is not None
@@ -263,7 +265,7 @@ def test_leftovers_are_found_and_named(tmp_path: Path) -> None:
         machine(5, "kanjiprep-c-0c0c0c"),
         machine(6, "somebody-elses"),
     )
-    found = gone.find_leftovers(account, tmp_path, account.clock)
+    found = leftovers.find_leftovers(account, tmp_path, account.clock)
     assert [(one.instance.id, one.whose) for one in found] == [
         ("id1", "ours"),
         ("id2", "renamed"),
@@ -273,7 +275,7 @@ def test_leftovers_are_found_and_named(tmp_path: Path) -> None:
     assert found[0].rental is not None
     assert found[0].rental.ids == (*first.ids, "id3")
     assert found[3] == Leftover(machine(5, "kanjiprep-c-0c0c0c"), None, "unknown")
-    again = gone.find_leftovers(account, tmp_path, account.clock)
+    again = leftovers.find_leftovers(account, tmp_path, account.clock)
     assert [one.whose for one in again] == ["ours", "renamed", "ours", "unknown"]
     assert account.ended == []
 
@@ -282,5 +284,5 @@ def test_of_two_names_that_fit_the_longer_one_owns_the_machine(tmp_path: Path) -
     longer = f"{NAME}-0b0b0b"
     rented(tmp_path)
     rented(tmp_path, name=longer)
-    book = gone.adopt(Account(machine(1, f"{longer}-12345678-head")), tmp_path)
+    book = leftovers.adopt(Account(machine(1, f"{longer}-12345678-head")), tmp_path)
     assert [(rental.name, rental.ids) for rental in book.rentals] == [(NAME, ()), (longer, ("id1",))]

@@ -23,7 +23,7 @@ def at(minutes: float) -> str:
 
 
 def asked(name: str = "kanjiprep-a-0a0a0a", minutes: float = 0, **changes: object) -> Asked:
-    one = Asked(name, at(minutes), "/runs/a", "gpu_1x_h100_sxm5", "us-east-1", 4.29, 10, 42.9)
+    one = Asked(name, at(minutes), "/runs/a", "gpu_1x_h100_sxm5", 4.29, 10, 42.9)
     return replace(one, **changes)  # type: ignore[arg-type]
 
 
@@ -43,7 +43,7 @@ def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
 def test_a_rental_is_told_from_what_happened(tmp_path: Path) -> None:
     ledger.append(tmp_path, ASKED)
     (rental,) = ledger.read(tmp_path).open_rentals
-    assert (rental.state, rental.ids, rental.asked_at, rental.region) == ("asked", (), START, "us-east-1")
+    assert (rental.state, rental.ids, rental.asked_at) == ("asked", (), START)
     assert rental.ends_at == START + timedelta(hours=10)
     for event, state in (
         (Launched(NAME, at(1), "id1"), "launched"),
@@ -85,10 +85,10 @@ def test_a_name_that_was_given_back_can_be_rented_again() -> None:
 
 
 def test_one_that_is_asked_for_again_keeps_its_time_its_ids_and_the_dearer_price() -> None:
-    again = asked(minutes=5, region="us-west-2", usd_per_hour=1.0)
+    again = asked(minutes=5, instance_type="gpu_1x_a10", usd_per_hour=1.0)
     (rental,) = ledger.fold([ASKED, Launched(NAME, at(1), "id1"), again])
     assert (rental.asked_at, rental.ids, rental.usd_per_hour) == (START, ("id1",), 4.29)
-    assert (rental.region, rental.state) == ("us-west-2", "asked")
+    assert (rental.instance_type, rental.state) == ("gpu_1x_a10", "asked")
 
 
 def test_what_happens_to_a_name_that_nobody_asked_for_is_no_rental() -> None:
@@ -141,9 +141,13 @@ def test_a_torn_line_hides_no_other(tmp_path: Path, torn: bytes) -> None:
         {"name": NAME, "at": at(1)},
         {"kind": "gone", "name": NAME, "at": at(1), "new": 1},
         {"kind": ["gone"], "name": NAME, "at": at(1)},
+        {"kind": "gone", "name": NAME, "at": "0001-01-01T00:00:00+23:59"},
+        {"kind": "gone", "name": NAME, "at": "9999-12-31T23:59:59Z"},
+        {"kind": "asked", "name": "a\nb", "at": at(1), "run": "", "instance_type": ""}
+        | dict.fromkeys(("usd_per_hour", "max_hours", "max_usd"), 1.0),
         7,
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_a_line_that_is_not_understood_is_counted_and_ends_nothing(tmp_path: Path, line: object) -> None:
     ledger.append(tmp_path, ASKED)

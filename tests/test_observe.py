@@ -443,3 +443,16 @@ def test_an_exit_on_record_changes_nothing_for_the_next_attempt(folder: Folder) 
     resumed = again(folder, attempt(number=2, why="resume"), step(1), Exit("failed", 1, "", 1))
     folder.append(metrics(2))
     assert resumed.look() == [plain(2)]
+
+
+@pytest.mark.parametrize("path", ["output/a\0b", f"output/{'a' * 300}"])
+def test_a_checkpoint_on_record_whose_name_no_folder_can_have_is_not_there(folder: Folder, path: str) -> None:
+    resumed = again(folder, attempt(number=2, why="resume"), Checkpoint(1, path, 7))
+    folder.append(metrics(1))
+    assert plain(1) in resumed.look()
+
+
+def test_numbers_that_no_float_can_hold_are_left_out() -> None:
+    line = metrics(3).replace(b":4.25", b":" + b"9" * 400)
+    assert step_of(line, 0) == Step(3, None, 0.005, 5.02e-05, 0.75, 1.0)
+    assert step_of(metrics(10**16), 0) is None

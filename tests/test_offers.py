@@ -52,10 +52,8 @@ def chosen(live: Mapping[str, LivePrice] = LIVE, **changes: Any) -> offers.Offer
 
 
 def test_what_is_there_is_offered_with_its_region_and_price() -> None:
-    found = offers.offer(
-        Market(LIVE), CATALOGUE, "a100-40gb-sxm", 1, 10, 5, now=lambda: datetime(2026, 11, 27, 8, tzinfo=UTC)
-    )
-    assert (found.instance_type, found.region, found.is_pinned) == ("gpu_1x_a100_sxm4", "us-east-1", False)
+    found = offers.offer(Market(LIVE), CATALOGUE, wish(usd_cap=5.0), lambda: datetime(2026, 11, 27, 8, tzinfo=UTC))
+    assert (found.instance_type, found.region) == ("gpu_1x_a100_sxm4", "us-east-1")
     assert str(found) == (
         "gpu_1x_a100_sxm4, 1.99 USD an hour by Lambda's API at 2026-11-27T08:00:00+00:00, "
         "at most 2.5 h: 4.98 USD; there is one in us-east-1 now"
@@ -66,12 +64,6 @@ def test_of_two_that_fit_the_cheaper_is_offered_if_it_is_there() -> None:
     assert chosen(gpu="v100-16gb", count=8).instance_type == "gpu_8x_v100_n"
     live = LIVE | {"gpu_8x_v100_n": LivePrice("gpu_8x_v100_n", 6.31, ())}
     assert chosen(live, gpu="v100-16gb", count=8).instance_type == "gpu_8x_v100"
-    assert chosen(gpu="v100-16gb", count=8, region="us-east-1").instance_type == "gpu_8x_v100"
-
-
-def test_a_region_that_is_wished_for_is_the_only_one() -> None:
-    found = chosen(region="us-west-2")
-    assert (found.region, found.is_pinned) == ("us-west-2", True)
 
 
 @pytest.mark.parametrize(
@@ -86,17 +78,9 @@ def test_a_region_that_is_wished_for_is_the_only_one() -> None:
             ),
         ),
         (
-            {"region": "us-mars-1"},
-            "Lambda has no gpu_1x_a100_sxm4 to rent now in us-mars-1; there is one in us-east-1, us-west-2",
+            {"gpu": "b200"},
+            "Lambda no longer has gpu_1x_b200_sxm6; try later, or take 1 x a10-24gb at 1.29 USD",
         ),
-        (
-            {"gpu": "h100-80gb-sxm", "region": "us-south-2"},
-            (
-                "Lambda has no gpu_1x_h100_sxm5 to rent now in us-south-2; try later, or take "
-                "2 x h100-80gb-sxm at 8.38 USD an hour"
-            ),
-        ),
-        ({"gpu": "b200", "region": "us-mars-1"}, "Lambda no longer has gpu_1x_b200_sxm6; try later; nothing else"),
     ],
 )
 def test_what_cannot_be_rented_now_is_refused_with_what_can(changes: Mapping[str, Any], words: str) -> None:
@@ -129,13 +113,14 @@ def test_what_makes_no_sense_is_refused(changes: Mapping[str, Any], words: str) 
 def test_lambda_is_not_asked_for_what_makes_no_sense() -> None:
     market = Market(LIVE)
     with pytest.raises(UsageError, match="64-bit Arm"):
-        offers.offer(market, CATALOGUE, "gh200", 1, 10, None)
+        offers.offer(market, CATALOGUE, wish("gh200"))
     assert market.asked == []
-    assert offers.offer(market, CATALOGUE, "gh200", 1, 10, None, allow_arm=True).region == "us-east-3"
+    assert offers.offer(market, CATALOGUE, wish("gh200", allow_arm=True)).region == "us-east-3"
 
 
-def test_an_empty_region_is_none() -> None:
-    assert not offers.offer(Market(LIVE), CATALOGUE, "a10-24gb", 1, 10, None, "").is_pinned
+def test_where_nothing_else_can_be_rented_either_that_is_told() -> None:
+    with pytest.raises(RemoteError, match="Lambda no longer has gpu_1x_b200_sxm6; try later; nothing else that we"):
+        chosen({}, gpu="b200")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kanjiprep.errors import UsageError
+from kanjiprep.paths import unportable
 from kanjiprep.publishing import tuned as tuneds
 from kanjiprep.publishing.painting import texts
 from kanjiprep.publishing.painting.texts import Asked, Named, seeds, short_name
@@ -55,6 +58,21 @@ def test_what_is_no_list_of_seeds_is_refused(text: str) -> None:
 def test_a_prompt_gets_a_short_name_fit_for_a_file(text: str, name: str) -> None:
     assert short_name(text) == name
     assert SHORT_NAME.fullmatch(name)
+
+
+@given(st.text(max_size=300), st.sets(st.sampled_from(["a", "A", "con", "prompt"])))
+def test_whatever_the_prompt_its_name_is_one_for_every_system_and_differs_by_more_than_case(
+    text: str, taken: set[str]
+) -> None:
+    name = short_name(text, taken)
+    assert SHORT_NAME.fullmatch(name)
+    assert unportable(name) == ""
+    assert name == name.lower()
+    assert name not in taken
+
+
+def test_a_prompt_that_names_a_device_of_windows_gets_another_name() -> None:
+    assert short_name("CON") == "con_1"
 
 
 def test_a_name_that_is_taken_gets_a_number() -> None:
@@ -134,8 +152,9 @@ def test_too_many_pictures_are_refused() -> None:
         texts.pictures(Asked(library="creatures", seeds=tuple(range(10_000))), FILE, "sd3")
 
 
-def test_a_library_with_a_name_that_is_no_file_name_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('[prompts]\n"../a" = "cat"\n')
+@pytest.mark.parametrize("name", ["../a", "aux"])
+def test_a_library_with_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.toml").write_text(f'[prompts]\n"{name}" = "cat"\n')
     with pytest.raises(UsageError, match="is no name for a file"):
         texts.pictures(Asked(library=str(tmp_path / "mine.toml")), FILE, "sd3")
 

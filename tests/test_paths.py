@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kanjiprep.errors import UsageError
-from kanjiprep.paths import resolved
+from kanjiprep.paths import LONGEST_NAME, portable, resolved, unportable
 
 
 def test_home_links_and_dots_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +33,58 @@ def looping(self: Path) -> Path:
 def test_the_root_is_refused() -> None:
     with pytest.raises(UsageError, match="is the root of the file system; give a folder inside it"):
         resolved(Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "empty"),
+        ("a/b", "'/'"),
+        ("a\\b", "holds"),
+        ("what?", "'?'"),
+        ("tab\t", "holds"),
+        ("run ", "a dot or a space"),
+        (" run", "a dot or a space"),
+        (".run", "a dot or a space"),
+        ("run.", "a dot or a space"),
+        ("CON", "a device"),
+        ("con.png", "a device"),
+        ("Lpt9 .tar.gz", "a device"),
+        ("x" * 201, "longer than 200 bytes"),
+        ("\u4e9c" * 67, "longer than 200 bytes"),
+        ("e\u0301", "otherwise on macOS"),
+    ],
+)
+def test_a_name_that_some_system_does_not_take_is_told_why(name: str, why: str) -> None:
+    assert why in unportable(name)
+
+
+@pytest.mark.parametrize("name", ["sd35-large-lora-lr1.05e-3", "\u4e9c_kanji_04e9c.png", "console", "my run", "a,b"])
+def test_a_name_that_every_system_takes_is_kept(name: str) -> None:
+    assert unportable(name) == ""
+    assert portable(name, "file") == name
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ('a/b:c?*"<>|', "a-b-c"),
+        ("CON", "CON_1"),
+        ("nul.png", "nul_1.png"),
+        ("dots... ", "dots"),
+        ("...", "file"),
+        ("x" * 300, "x" * (LONGEST_NAME - 2)),
+    ],
+)
+def test_words_become_a_name_like_them(words: str, name: str) -> None:
+    assert portable(words, "file") == name
+
+
+@given(
+    st.one_of(st.text(max_size=300), st.sampled_from(["con", "AUX", "nul.", " prn "])), st.integers(8, LONGEST_NAME)
+)
+def test_whatever_the_words_the_name_is_portable_and_stays_so(words: str, most: int) -> None:
+    name = portable(words, "file", most)
+    assert unportable(name) == ""
+    assert len(name.encode()) <= most
+    assert portable(name, "file") == name or len(name.encode()) > LONGEST_NAME - 2

@@ -138,7 +138,8 @@ def test_the_pictures_of_a_captions_file_are_those_that_it_was_written_of(datase
 
 @pytest.mark.parametrize(
     ("data", "says"),
-    [(None, "cannot be read: no such file"), (b"torn {", "is not as it was written"), (b"{}\n", "is not as it was")],
+    [(None, "cannot be read: no such file")]
+    + [(data, "is not as it was written") for data in (b"torn {", b"{}\n", b"[" * 100_000)],
 )
 def test_a_captions_file_that_is_broken_is_told(tmp_path: Path, data: bytes | None, says: str) -> None:
     path = tmp_path / "captions.jsonl"

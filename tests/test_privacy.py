@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanjiprep.privacy import inside, without_paths
+from kanjiprep.privacy import inside, without_passwords, without_paths
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,19 @@ def test_no_part_of_a_path_is_left_wherever_it_stands(names: list[str], around: 
 def test_paths_are_told_from_inside_a_folder() -> None:
     assert inside(Path("/a/b/c.png"), Path("/a")) == "b/c.png"
     assert inside(Path("/b/c.png"), Path("/a")) == "c.png"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("http://anna:secret@box:8188/x: is no run", "http://…@box:8188/x: is no run"),
+        ("extra argument (https://:secret@box)", "extra argument (https://…@box)"),
+        ("http:/anna:secret@box: is not there", "http:/…@box: is not there"),
+        ("two: ftp://a:secret@b and http://c:secret@d", "two: ftp://…@b and http://…@d"),
+        ("http://box:8188/me/kanji@v1.0: no such revision", "http://box:8188/me/kanji@v1.0: no such revision"),
+        ("ssh://ubuntu@box: not known", "ssh://ubuntu@box: not known"),
+        ("at 12:30 to me@box", "at 12:30 to me@box"),
+    ],
+)
+def test_a_password_in_an_address_is_not_told(told: str, shown: str) -> None:
+    assert without_passwords(told) == shown

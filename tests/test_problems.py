@@ -96,3 +96,11 @@ def test_a_faint_picture_counts_as_blank_but_not_the_lightest_kanji() -> None:
 def test_an_item_is_written_as_files_and_detail() -> None:
     assert str(Item(("a", "b"), "0.9")) == "a ~ b: 0.9"
     assert str(Item((), "only")) == "only"
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b.png", "d:.png", "CON.png", " d.png", ".d.png", "\u304b\u3099.png", f"{'d' * 200}.png"]
+)
+def test_names_that_some_system_does_not_take_are_unsafe(name: str) -> None:
+    found = problems.find(replace(GOOD, rows=(*GOOD.rows, (name, "star")), files=GOOD.files | {name}))
+    assert [item.files for one in found if one.kind == "unsafe_name" for item in one.items] == [(name,)]

@@ -38,6 +38,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(libraries=("creaturse",)), "no prompts file 'creaturse', did you mean 'creatures'?"),
         (Validation(style="none"), "no styles file 'none'; there are calligraphy, caption, ink, plain"),
         (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
+        (Validation(prompts={"con": "x"}), "the prompt name 'con' is no name for a file"),
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
         (Validation(prompts={"a": " "}), "the prompt 'a' is empty"),
         (Validation(prompts={"a": "my {ENV:HF_TOKEN}"}), "'a' holds {env:...}"),

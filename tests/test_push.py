@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from kanjiprep import metadata, receipt
-from kanjiprep.dataset import build as building
 from kanjiprep.dataset import folder
-from kanjiprep.dataset.build import BuildRequest, Place
 from kanjiprep.errors import DatasetError, HubError, UsageError
 from kanjiprep.progress import silent
 from kanjiprep.publishing import hub_dataset, layouts, merging, push
@@ -32,11 +30,6 @@ Push = Callable[..., Pushed]
 @pytest.fixture
 def hub() -> FakeHub:
     return FakeHub()
-
-
-@pytest.fixture
-def dataset(request_of: Callable[..., BuildRequest], place: Place) -> Path:
-    return building.build(request_of(), place, silent).folder
 
 
 @pytest.fixture

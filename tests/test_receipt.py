@@ -108,3 +108,14 @@ def test_a_receipt_that_cannot_be_written_says_that_the_push_is_done(tmp_path: P
 def test_a_receipt_is_json_that_others_can_read(tmp_path: Path) -> None:
     receipt.write(tmp_path, GIVEN)
     assert json.loads((tmp_path / "push.json").read_text())["commit"] == COMMIT
+
+
+def test_a_picture_whose_name_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text\na\0b.png,x\n")
+    assert len(receipt.content_of(tmp_path)) == 64
+
+
+def test_a_picture_whose_name_is_too_long_is_told(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text(f"file_name,text\n{'a' * 300}.png,x\n")
+    with pytest.raises(DatasetError, match="cannot be read: file name too long"):
+        receipt.content_of(tmp_path)

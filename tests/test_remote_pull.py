@@ -71,3 +71,9 @@ def test_one_that_cannot_be_hidden_or_read_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match=r"cannot be read: file name too long; check its permissions"):
         pulling._digest(tmp_path / ("x" * 300))
     assert pulling._digest(tmp_path) == pulling._digest(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
+def test_a_list_of_what_was_pulled_that_cannot_be_read_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / pulling.PULLED).write_text(text)
+    assert pulling._known(tmp_path) == {}

@@ -189,7 +189,8 @@ def test_tokens_do_not_stay_where_the_launch_failed(job: Job) -> None:
     box = FakeBox(answers(said(b"started\n"), said(log), said(b""), FINE))
     with pytest.raises(UsageError, match="the box says: no preset"):
         launched(box, job)
-    assert 'rm -f "$root/env.sh"' in box.asked[-1][1]
+    assert f"file={PLACE.secrets}\n" in box.asked[-1][1]
+    assert 'rm -f "$root/$file"' in box.asked[-1][1]
     failing = FakeBox(answers(said(b"started\n"), said(log), said(b""), said(code=1)))
     with pytest.raises(UsageError, match="the box says: no preset"):
         launched(failing, job)

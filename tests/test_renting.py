@@ -15,7 +15,8 @@ from kanjiprep.errors import Interrupted, RemoteError, UsageError
 from kanjiprep.training.remote import holdings, renting, returning
 from kanjiprep.training.remote.cloud import ledger
 from kanjiprep.training.remote.cloud.api import CONSOLE, Instance
-from kanjiprep.training.remote.cloud.gone import Clock, Gone, StillThere
+from kanjiprep.training.remote.cloud.asking import Clock
+from kanjiprep.training.remote.cloud.gone import Gone, StillThere
 from kanjiprep.training.remote.cloud.ledger import Asked, stamp
 from kanjiprep.training.remote.renting import Rented
 from kanjiprep.training.remote.returning import Shop, StillBilling
@@ -138,12 +139,6 @@ def test_what_is_rented_is_in_the_ledger_with_its_end(world: World) -> None:
     assert world.told == []
 
 
-def test_only_the_region_that_was_wished_for_is_asked_for(world: World) -> None:
-    world.rent(is_pinned=True)
-    assert world.tasks[0].region == REGION
-    assert ledger.read(world.folder).rentals[0].region == REGION
-
-
 def test_the_ledger_knows_before_anybody_is_asked(world: World) -> None:
     world.while_launching = lambda: world.told.append(world.state())
     world.rent()
@@ -180,8 +175,8 @@ def test_nothing_is_rented_while_lambda_does_not_tell(world: World) -> None:
 
 
 def test_what_makes_no_sense_is_refused_before_it_is_written_down(world: World) -> None:
-    with pytest.raises(UsageError, match="is no region of Lambda's"):
-        world.rent(region="!", is_pinned=True)
+    with pytest.raises(UsageError, match="an hourly cost of at most 0 dollars rents nothing"):
+        world.rent(usd_per_hour=0)
     assert world.state() == ""
 
 
@@ -445,7 +440,7 @@ def test_a_launch_that_may_go_on_without_us_is_waited_for(
     world: World, goes_on: bool, hours: float, waits: bool
 ) -> None:
     at = stamp(START - timedelta(hours=hours))
-    ledger.append(world.folder, Asked(world.name, at, str(RUN), TYPE, REGION, 1.99, 10, 19.9))
+    ledger.append(world.folder, Asked(world.name, at, str(RUN), TYPE, 1.99, 10, 19.9))
     world.goes_on = goes_on
     assert isinstance(world.back(), Gone)
     assert (world.passed_s >= 120) is waits
@@ -453,7 +448,7 @@ def test_a_launch_that_may_go_on_without_us_is_waited_for(
 
 def asked(world: World, hours: float = 2, name: str = "", *more: ledger.Event) -> None:
     at = stamp(START - timedelta(hours=hours))
-    ledger.append(world.folder, Asked(name or world.name, at, str(RUN), TYPE, REGION, 1.99, 10, 19.9), *more)
+    ledger.append(world.folder, Asked(name or world.name, at, str(RUN), TYPE, 1.99, 10, 19.9), *more)
 
 
 def test_what_is_rented_is_listed(world: World) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from PIL import Image
 
 from kanjiprep.errors import InputError, TrainerError, UsageError
-from kanjiprep.evaluation import reference, reporting, score_table
+from kanjiprep.evaluation import reporting, score_table
 from kanjiprep.evaluation.judging import Ways
 from kanjiprep.evaluation.reporting import Made
 from kanjiprep.progress import silent
@@ -23,19 +22,6 @@ from tests.painted_run import SMALL, forget, small
 
 FEW = replace(SMALL, checkpoints=2, exploded=(2,), best=1, prompts=("a", "b"))
 NAMES = {"report.html", "strip.png", "strip.json", "grid.png", "grid.json"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "LEAST", painted_run.TRAINING)
-        yield
-
-
-@pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    folder = tmp_path_factory.mktemp("ways")
-    return Ways(None, "off", False, folder / "cache", folder / "judges")
 
 
 @pytest.fixture(scope="module")

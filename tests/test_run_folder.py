@@ -119,8 +119,9 @@ def test_an_earlier_run_is_known_by_its_checkpoints_and_config(tmp_path: Path, d
     assert steps == (90, 600)
     assert config is not None
     assert config["learning_rate"] == 1e-4
-    (run / "config" / "config.json").write_text("[]", "utf-8")
-    assert run_folder.earlier(run) == ((90, 600), None)
+    for text in ("[]", "[" * 100_000):
+        (run / "config" / "config.json").write_text(text, "utf-8")
+        assert run_folder.earlier(run) == ((90, 600), None)
 
 
 def test_templates_of_the_presets_own_travel_with_the_run(tmp_path: Path, dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kanjiprep.errors import TrainerError
 from kanjiprep.evaluation.weights import safetensors_file
-from kanjiprep.evaluation.weights.safetensors_file import Header, Tensor
+from kanjiprep.evaluation.weights.safetensors_header import Header, Tensor
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kanjiprep.errors import InputError, KanjiprepError, TrainerError, UsageError
-from kanjiprep.evaluation import reference, score_table, scoring
+from kanjiprep.evaluation import score_table, scoring
 from kanjiprep.evaluation.choose import Verdict
 from kanjiprep.evaluation.judged import WeightPoint
 from kanjiprep.evaluation.judging import Ways
@@ -27,26 +26,13 @@ from tests.painted_run import SMALL, forget, picture_of, small
 STEPS = tuple(range(10, 90, 10))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "LEAST", painted_run.TRAINING)
-        yield
-
-
-@pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Ways:
-    folder = tmp_path_factory.mktemp("ways")
-    return Ways(None, "off", False, folder / "cache", folder / "judges")
-
-
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small(tmp_path_factory.mktemp("painted"))
 
 
 @pytest.fixture(scope="module")
-def done(original: Path, tmp_path_factory: pytest.TempPathFactory, ways: Ways, _few: None) -> Scored:
+def done(original: Path, tmp_path_factory: pytest.TempPathFactory, ways: Ways) -> Scored:
     """A run that was scored; it is only read."""
     return scored(painted_run.copied(original, tmp_path_factory.mktemp("scored")), ways)
 

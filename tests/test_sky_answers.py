@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from kanjiprep.training.remote.sky import answers
-from kanjiprep.training.remote.sky.answers import Cost, Launched, Login, Standing
+from kanjiprep.training.remote.sky.answers import Launched, Login, Standing
 
 NO_ROOM: Final = "instance-operations/launch/insufficient-capacity: Not enough capacity to fulfill launch request."
 WANTED: Final = "{Lambda(gpu_1x_a100_sxm4, mem=220.0, {'A100': 1}, max_cost=$3.0/hr)}"
@@ -124,11 +124,3 @@ def test_only_a_cluster_with_autodown_ends_by_itself(minutes: int, to_down: bool
     """The second is what SkyPilot said of a machine whose launch had failed: UP."""
     told = {**CLUSTER, "ips": [], "state": "UP", "autostop_minutes": minutes, "to_down": to_down}
     assert answers.standing(told) == Standing("UP", ends, "us-east-1", (), ("1" * 32, "2" * 32))
-
-
-def test_costs_are_told_of_what_is_there_and_what_was() -> None:
-    was = {"cluster": "kp-a", "usd": 0.013, "duration_s": 25, "state": None}
-    assert answers.costs([was, {**was, "state": "UP"}]) == (
-        Cost("kp-a", 0.013, 25, False),
-        Cost("kp-a", 0.013, 25, True),
-    )

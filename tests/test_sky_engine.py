@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kanjiprep.errors import UsageError
-from kanjiprep.training.remote.sky import child, engine, home
+from kanjiprep.training.remote.sky import child, engine
 from kanjiprep.training.remote.sky.answers import EngineError
 from kanjiprep.training.remote.sky.child import Engine, NoAnswer
 from kanjiprep.training.remote.sky.task import Task
@@ -45,13 +45,12 @@ def one(tmp_path: Path) -> Engine:
     return Engine(tmp_path / "python", tmp_path / "home", tmp_path / "cache")
 
 
-def test_a_launch_and_a_dry_run_ask_the_same_but_for_one_word(sky: Answers, one: Engine) -> None:
+def test_a_launch_asks_once_for_the_machine_and_the_price_of_the_task(sky: Answers, one: Engine) -> None:
     sky.answer = {"done": CLUSTER}
     assert engine.launch(one, TASK).logins[0].ip == "192.0.2.7"
-    assert engine.dry_run(one, TASK) == 1.99
-    (first, launch), (second, dry) = sky.asked
-    assert (first, second, launch["dryrun"], dry["dryrun"]) == ("launch", "launch", False, True)
-    assert {**launch, "dryrun": True} == dry
+    ((verb, asked),) = sky.asked
+    wanted = (asked["cluster"], asked["instance_type"], asked["num_nodes"], asked["max_hourly_cost"])
+    assert (verb, wanted) == ("launch", ("kp", "gpu_1x_a100_sxm4", 1, 2.5))
 
 
 def test_other_questions_and_their_answers(sky: Answers, one: Engine) -> None:
@@ -59,14 +58,12 @@ def test_other_questions_and_their_answers(sky: Answers, one: Engine) -> None:
         (lambda: engine.status(one, "kp"), None, None),
         (lambda: engine.autostop(one, "kp", 5), None, None),
         (lambda: engine.down(one, "kp"), True, True),
-        (lambda: engine.cost(one), [], ()),
         (lambda: engine.uploads(one), {"~/a": "/a"}, {"~/a": "/a"}),
-        (lambda: engine.schema_problem(one, TASK), "wrong", "wrong"),
         (lambda: engine.build(one), "digest", "digest"),
     ):
         sky.answer = {"done": done}
         assert ask() == expected
-    assert [verb for verb, _ in sky.asked] == ["status", "autostop", "down", "cost", "uploads", "schema", "build"]
+    assert [verb for verb, _ in sky.asked] == ["status", "autostop", "down", "uploads", "build"]
     sky.answer = {"done": CLUSTER}
     standing = engine.status(one, "kp")
     assert standing is not None
@@ -98,13 +95,6 @@ def test_the_key_is_sent_over_https_only(sky: Answers, one: Engine, endpoint: st
     with pytest.raises(UsageError, match="the key is sent over https only"):
         engine.launch(dataclasses.replace(one, endpoint=endpoint), TASK)
     assert sky.asked == []
-
-
-def test_names_at_lambda_are_known_before_a_launch(one: Engine) -> None:
-    home.write(one.home, "k", "0a1b2c3d")
-    assert engine.instance_names(one, TASK) == ("kp-0a1b2c3d-head",)
-    many = Task("kp", "gpu_1x_a100_sxm4", 2.5, 1_800_000_000, num_nodes=3)
-    assert engine.instance_names(one, many) == ("kp-0a1b2c3d-head", "kp-0a1b2c3d-worker")
 
 
 def test_nothing_of_the_users_surroundings_is_passed_on(one: Engine) -> None:

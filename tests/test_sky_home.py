@@ -31,7 +31,7 @@ def test_a_new_key_takes_the_place_of_the_old_and_the_mark_stays(tmp_path: Path)
     (tmp_path / home.KEY_FILE.parent / ".lambda_keys.new").touch()  # of a call that was killed
     home.write(tmp_path, "secret_2", "ffffffff")
     assert (tmp_path / home.KEY_FILE).read_text() == "api_key = secret_2\n"
-    assert home.mark_of(tmp_path) == "0a1b2c3d"
+    assert (tmp_path / home.HASH_FILE).read_text() == "0a1b2c3d"
 
 
 def test_a_home_that_is_open_to_all_is_closed(tmp_path: Path) -> None:
@@ -46,14 +46,6 @@ def test_a_home_in_the_way_is_told_without_the_key(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match="cannot be written: not a directory") as caught:
         home.write(tmp_path / "file" / "home", "secret_1", "0a1b2c3d")
     assert "secret_1" not in str(caught.value)
-
-
-def test_a_home_that_was_never_made_has_no_mark(tmp_path: Path) -> None:
-    with pytest.raises(RemoteError, match="is not set up; run kanjiprep setup-remote"):
-        home.mark_of(tmp_path)
-    home.write(tmp_path, "secret_1", "")
-    with pytest.raises(RemoteError, match="is not set up"):
-        home.mark_of(tmp_path)
 
 
 def test_the_key_is_looked_at_before_it_is_used() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +15,7 @@ from kanjiprep.training.remote.sky.inside import ask
 
 LOGGER = "sky.provision.lambda_cloud.instance"
 ASKED = {
-    "cluster": "kp", "task": '{"name": "kp"}', "dryrun": False, "endpoint": "https://lambda",
+    "cluster": "kp", "task": '{"name": "kp"}', "endpoint": "https://lambda",
     "instance_type": "gpu_1x", "num_nodes": 2, "max_hourly_cost": 4.0, "idle_minutes": 5,
 }  # fmt: skip
 HANDLE = SimpleNamespace(
@@ -45,7 +43,7 @@ class Sky:
             LambdaCloudClient=lambda: self,
             get_cluster_from_name=lambda _: self.record,
             Task=SimpleNamespace(from_yaml_config=lambda task: task),
-            launch=self.launch, down=self.did.append, cost_report=lambda: self.did,
+            launch=self.launch, down=self.did.append,
             ssh_credential_from_yaml=lambda _: {"ssh_user": "ubuntu", "ssh_private_key": "/key"},
             refresh_cluster_record=lambda *_, **__: self.record,
             ClusterStatus=(), AutostopWaitFor=SimpleNamespace(JOBS="jobs"),
@@ -61,7 +59,7 @@ class Sky:
         if self.error:
             raise self.error
         self.did.append((task, options))
-        return None, None if options["dryrun"] else HANDLE
+        return None, HANDLE
 
 
 @pytest.fixture
@@ -80,10 +78,6 @@ def test_a_launch_tells_where_the_machines_are_head_first(sky: Sky) -> None:
         "region": "us-east-1", "instance_ids": ["b", "a"], "user": "ubuntu", "key_file": "/key",
     }  # fmt: skip
     assert ask._begun.is_set()
-
-
-def test_a_dry_run_tells_the_price_alone(sky: Sky) -> None:
-    assert ask.launch({**ASKED, "dryrun": True}) == {"usd_per_hour": 3.98}
 
 
 @pytest.mark.parametrize(
@@ -137,11 +131,6 @@ def test_down_can_be_said_twice(sky: Sky) -> None:
 def test_autostop_waits_for_jobs_and_not_for_sessions(sky: Sky) -> None:
     ask.autostop(ASKED)
     assert sky.did == [(("kp", 5), {"wait_for": "jobs", "down": True})]
-
-
-def test_costs_are_told_of_each_cluster(sky: Sky) -> None:
-    sky.did = [{"name": "kp", "total_cost": 1.5, "duration": 60, "status": None}]
-    assert ask.cost({}) == [{"cluster": "kp", "usd": 1.5, "duration_s": 60, "state": None}]
 
 
 def test_the_copy_of_the_wheel_is_removed(sky: Sky, tmp_path: Path) -> None:
@@ -247,19 +236,3 @@ def test_the_key_is_read_from_its_file(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / ".lambda_cloud").mkdir()
     (tmp_path / ".lambda_cloud" / "lambda_keys").write_text("api_key = secret_1\nother = x\nnone = \n")
     assert ask._secrets() == (b"secret_1",)
-
-
-def test_a_schema_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(Exception):
-        message = "'two' is not of type 'integer'"
-
-    def validate(task: Any, schema: Any) -> None:
-        if task == "two":
-            raise Wrong
-
-    fake = SimpleNamespace(ValidationError=Wrong, validate=validate)
-    monkeypatch.setitem(sys.modules, "jsonschema", fake)
-    module = SimpleNamespace(get_task_schema=dict, get_resources_schema=dict)
-    monkeypatch.setattr(ask, "_sky", lambda _: module)
-    assert ask.schema({"task": json.dumps({"resources": "one"})}) == ""
-    assert ask.schema({"task": json.dumps({"resources": "two"})}) == "'two' is not of type 'integer'"

@@ -23,6 +23,12 @@ class Outer:
     extra: Mapping[str, Inner] | None = None
 
 
+def test_a_problem_is_one_line_whatever_its_key_holds() -> None:
+    with pytest.raises(SpecError) as caught:
+        from_table(Inner, {"rank": 1, "a\nb\x1b[31m": 2}, "f")
+    assert caught.value.problems == (r"a b\x1b[31m is not a key here",)
+
+
 def test_a_table_becomes_a_tree_of_dataclasses() -> None:
     table = {"name": "a", "inner": {"rank": 4, "ratio": 2}, "flags": [True], "extra": {"x": {"rank": 1}}}
     assert from_table(Outer, table, "f") == Outer("a", Inner(4, 2.0), "warm", (True,), {"x": Inner(1)})

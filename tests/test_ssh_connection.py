@@ -163,11 +163,6 @@ def test_a_key_whose_name_ssh_would_expand_is_refused(tmp_path: Path, name: str)
         connection.run(box, ["true"])
 
 
-def test_a_box_that_was_never_reached_is_closed_without_a_trace(tmp_path: Path) -> None:
-    connection.close(Box(BOX.address, tmp_path / "state"))
-    assert not (tmp_path / "state").exists()
-
-
 def test_no_secret_reaches_even_ssh_itself() -> None:
     environ = {"HOME": "/h", "SSH_AUTH_SOCK": "/s", "HF_TOKEN": "hf_x", "LAMBDA_API_KEY": "secret_x", "FOO": "x"}
     assert child.environment(environ) == {

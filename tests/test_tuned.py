@@ -224,6 +224,6 @@ def test_a_checkpoint_that_is_not_on_record_is_refused(run: Path) -> None:
 def test_the_alpha_is_that_of_the_runs_spec_else_its_rank(tmp_path: Path) -> None:
     for settings, alpha in ((("lora.rank=4", "lora.alpha=2"), 2.0), (("lora.rank=8",), 8.0)):
         run = trained(tmp_path / str(alpha), preset=presets.load("tiny-cpu", settings))
-        assert tuned.alpha_of(tuned.find(str(run))) == alpha
+        assert tuned.find(str(run)).alpha == alpha
     path = lora_files.write(tmp_path / "a.safetensors", lora_files.named(lora_files.weights(), "diffusers-peft"))
-    assert tuned.alpha_of(tuned.find(str(path))) is None
+    assert tuned.find(str(path)).alpha is None

@@ -11,12 +11,14 @@ from typing import Any
 import click
 
 from kanjiprep import __version__
-from kanjiprep.cli import talk
+from kanjiprep.cli import guessing, leaving, talk
 from kanjiprep.cli.app import app
 from kanjiprep.cli.comfyui import comfyui
+from kanjiprep.cli.completion import completion
 from kanjiprep.cli.dataset import build, check
 from kanjiprep.cli.doctor import lora
 from kanjiprep.cli.generating import generate
+from kanjiprep.cli.guessing import Guessing
 from kanjiprep.cli.judging import report, score
 from kanjiprep.cli.publishing import publish, push
 from kanjiprep.cli.rentals import remind, remote, setup_remote
@@ -24,30 +26,22 @@ from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
 from kanjiprep.cli.watching import monitor, stop
 from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, os_reason
-from kanjiprep.spec import SpecError, did_you_mean
+from kanjiprep.privacy import without_passwords
+from kanjiprep.spec import SpecError
 
 
-class _Door(click.Group):
-    """A group that guesses what a mistyped command was meant to be."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            guess = did_you_mean(args[0], self.list_commands(ctx))
-            raise click.UsageError(f"no such command {args[0]!r}{guess}", ctx)
-        return super().resolve_command(ctx, args)
+class _Door(Guessing):
+    """The first thing that a user types at."""
 
     def invoke(self, ctx: click.Context) -> Any:
         if not {"--help", "--version"} & set(sys.argv) and _has_rented():  # or nothing of renting is even imported
             remind(talk.say)
         try:
-            return super().invoke(ctx)
+            with leaving.heard():
+                return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Interrupted("interrupted", remedy="run the same command again") from error
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self.commands)  # in the order of the way, not of the alphabet
+            told = f"told to end by {error}" if isinstance(error, leaving.Told) else "interrupted"
+            raise Interrupted(told, remedy="run the same command again") from error
 
 
 def _has_rented() -> bool:
@@ -100,6 +94,7 @@ for _command in (
     setup_trainer,
     setup_remote,
     remote,
+    completion,
 ):
     door.add_command(_command)
 
@@ -158,13 +153,10 @@ def _refuse(error: click.ClickException) -> int:
 def _click_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     hint = f"; see {context.command_path} --help" if context is not None else ""
-    return " ".join(error.format_message().rstrip(".").split()) + hint
+    return " ".join(error.format_message().rstrip(".").split()) + guessing.choice(error) + hint
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {message}", err=True, color=_color())
+    shown = without_passwords(message)
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {shown}", err=True, color=talk.color())
     return code
-
-
-def _color() -> bool | None:
-    return False if os.environ.get("NO_COLOR") else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.page.serve import Serving
@@ -29,27 +29,22 @@ Examples:
   kanjiprep app sd35-large-lora --open --dataset dataset/
   kanjiprep app kanji.safetensors --base stabilityai/stable-diffusion-3.5-medium --port 8000""",
 )
-@click.argument("what", metavar="RUN|LORA")
-@click.option("--base", metavar="MODEL", help="The model below.  [default: the run's own]")
-@click.option(
-    "--device", type=click.Choice(["cpu", "cuda", "mps"]), help="Where to compute.  [default: a GPU if any]"
-)
-@click.option(
-    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the numbers.  [default: by the device]"
-)
-@click.option(
-    "--offload",
-    type=click.Choice(["none", "model", "sequential"]),
-    help="What waits outside the GPU's memory.  [default: by its size]",
-)
-@click.option(
-    "--dataset",
-    metavar="PATH|REPO_ID[@REV]",
-    help="The training pictures, to judge by.  [default: those that the run links to]",
-)
-@click.option("--port", type=click.IntRange(1024, 65_535), default=_PORT, show_default=True, help="The first to try.")
+@click.argument("what", metavar="RUN|LORA", shell_complete=completed.trained)
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@options.TRAINED_ON
+@options.BASE
+@click.option(
+    "--port",
+    type=click.IntRange(1024, 65_535),
+    default=_PORT,
+    show_default=True,
+    metavar="PORT",
+    help="Port of the page. If it is taken, the next free one.",
+)
 @click.option("--share", is_flag=True, help="Let anybody with a public link paint on this machine.")
+@options.DEVICE
+@options.DTYPE
+@options.OFFLOAD
 def app(
     what: str,
     base: str | None,
@@ -63,16 +58,17 @@ def app(
 ) -> None:
     """Open a page on this machine to paint with the checkpoints of RUN, or with LORA.
 
-    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV].
+    RUN is a run folder, or its name in runs/. LORA is a .safetensors file, a folder, or a repository of the Hub
+    as REPO_ID[@REV].
 
-    Prompt, style, checkpoint, seed and settings are chosen there; every picture is judged as by kanjiprep
-    score, if the training pictures are to be found, and can be downloaded with all that it was made by. One
-    picture is painted at a time. The model is loaded for the first one.
+    Prompt, style, checkpoint, seed and settings are chosen on the page. Every picture is judged as by kanjiprep
+    score, if the dataset is found. It can be downloaded with all that it was made by. The model is loaded for the
+    first picture, and one picture is painted at a time.
 
-    Only this machine can open the page, and it asks nobody on the network. Ctrl-C ends it; pictures that
-    were not downloaded are gone then.
+    Only this machine can open the page, unless --share is given. Ctrl-C ends it. Pictures that were not
+    downloaded are gone then.
     """
-    from kanjiprep.cli.generating import refuse_empty
+    from kanjiprep.cli.places import refuse_empty
     from kanjiprep.cli.publishing import trained_of
     from kanjiprep.publishing.page import serve
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import InputError, UsageError, os_reason
 
 if TYPE_CHECKING:
@@ -35,65 +36,72 @@ _EXAMPLES: Final = {"guidance": "4.5", "strength": "0.8"}
     epilog="""\b
 Examples:
   kanjiprep comfyui sd35-large-lora
-  kanjiprep comfyui sd35-large-lora --checkpoint 14400 --prompt dragon --prompt "the internet" --style ink
+  kanjiprep comfyui sd35-large-lora --prompt dragon --prompt "the internet" --style ink
   kanjiprep comfyui sd35-large-lora --like-validation --strip
-  kanjiprep comfyui pytorch_lora_weights.safetensors --variant fp8
+  kanjiprep comfyui kanji.safetensors --variant fp8
   kanjiprep comfyui --check workflow.json
   kanjiprep comfyui --check runs/sd35-large-lora/comfyui/strip --server http://127.0.0.1:8188 --run""",
 )
-@click.argument("wanted", metavar="[RUN|LORA]", required=False)
-@click.option(
-    "--checkpoint", metavar="N|best|last", help="Of RUN.  [default: the best if the run is scored, else the last]"
-)
+@click.argument("wanted", metavar="[RUN|LORA]", required=False, shell_complete=completed.trained)
 @click.option(
     "--prompt",
     "prompts",
     multiple=True,
     metavar="TEXT",
-    help="What to show; once for each picture.  [default: the run's first validation prompt]",
+    help="What to show; repeatable.  [default: the run's first validation prompt]",
 )
-@click.option(
-    "--style",
-    metavar="NAME",
-    help="Put this style around it, the subject first: a shipped one, or a file.  [default: the run's, else plain]",
-)
-@click.option("--negative", metavar="TEXT", help="What to avoid.  [default: that of the style, else of the run]")
-@click.option("--like-validation", is_flag=True, help="Sample and word it as the run's validation pictures.")
+@click.option("--like-validation", is_flag=True, help="Sample and word it as the run's validation does.")
+@options.STYLE
+@options.NEGATIVE
+@click.option("--checkpoint", metavar="N|best|last", shell_complete=completed.checkpoint, help=options.OF_RUN)
 @click.option("--strip", "with_strip", is_flag=True, help="Add workflows for all checkpoints of RUN.")
+@click.option("--out", type=PLACE, metavar="FOLDER", help="Where to write.  [default: RUN/comfyui]")
+@click.option("--force", is_flag=True, help="Replace files there that were changed since kanjiprep wrote them.")
 @click.option(
     "--variant",
     type=click.Choice(["fp16", "fp8"]),
     default="fp16",
     show_default=True,
-    help="Of the text encoder T5: fp8 takes half of the memory.",
+    help="Which file of the text encoder T5; fp8 takes half of the memory.",
 )
-@click.option("--checkpoint-file", metavar="NAME", help="Another file of the base model, by its name in ComfyUI.")
-@click.option("--skip-layers", is_flag=True, help="Skip the layers that Stability AI recommends for 3.5 Medium.")
-@click.option("--size-px", type=click.IntRange(64, 4096), help="Width and height.  [default: the validation's]")
-@click.option("--seed", type=click.IntRange(0), help="Of the noise.  [default: the validation's]")
-@click.option("--steps", type=click.IntRange(1, 10_000), help="Of the sampler.  [default: 40 for 3.5 Large]")
-@click.option("--guidance", type=click.FloatRange(0, 100), help="ComfyUI's cfg.  [default: 4.5 for 3.5 Large]")
-@click.option("--strength", type=click.FloatRange(-10, 10), help="Of the LoRA.  [default: 1]")
-@click.option("--out", "place", metavar="FOLDER", help="Where to.  [default: RUN/comfyui]")
-@click.option("--force", is_flag=True, help="Write over files there that are not as kanjiprep wrote them.")
+@click.option("--checkpoint-file", metavar="FILE", help="The base model's file, by its name in ComfyUI.")
+@click.option("--skip-layers", is_flag=True, help="Skip layers, as Stability AI recommends for SD3.5 Medium.")
+@click.option("--strength", type=click.FloatRange(-10, 10), metavar="X", help="Strength of the LoRA.  [default: 1]")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the noise.  [default: the validation's]")
 @click.option(
-    "--check", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Check workflows instead, of any origin."
+    "--size-px", type=click.IntRange(64, 4096), metavar="PX", help="Width and height.  [default: the validation's]"
 )
-@click.option("--server", metavar="URL", help="With --check: go by the nodes and files of this ComfyUI.")
-@click.option("--run", "with_run", is_flag=True, help="With --server: queue them, and fetch the pictures.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def comfyui(wanted: str | None, check: Path | None, place: str | None, as_json: bool, **given: Any) -> None:
-    """Write a workflow for the LoRA of RUN, or for LORA, and everything that it takes to load it.
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Steps of the sampler.  [default: the model's own; SD3.5 Large: 40]",
+)
+@click.option(
+    "--guidance",
+    type=click.FloatRange(0, 100),
+    metavar="G",
+    help="ComfyUI's cfg.  [default: the model's own; SD3.5 Large: 4.5]",
+)
+@click.option("--check", type=PLACE, metavar="FILE|FOLDER", help="Write nothing, and check these workflows.")
+@click.option("--server", metavar="URL", help="With --check: check against this ComfyUI's nodes and files.")
+@click.option("--run", "with_run", is_flag=True, help="With --server: run the workflows and fetch the pictures.")
+@options.JSON
+def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
+    """Write a workflow for the LoRA of RUN, or for LORA, and all that it takes to load it.
+
+    RUN is a run folder, or its name in runs/. LORA is a .safetensors file, a folder, or a repository of the Hub
+    as REPO_ID[@REV].
 
     workflow.json is for ComfyUI's window, workflow_api.json for its server. The LoRA stands beside them under the
-    name that they use, mended where ComfyUI would read it otherwise than diffusers, and READ ME.txt says where each
-    file goes. SD3.5's text encoders are loaded by themselves, since its checkpoint holds none.
-    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV].
+    name that they use. Where ComfyUI would read it otherwise than diffusers, the copy is mended. READ ME.txt says
+    where each file goes.
 
-    With --check, a workflow of any origin is looked through: nodes and inputs that do not exist or do not fit, and
-    text encoders taken from a checkpoint that has none. Exit code 3 means that there is an error.
+    With --check, workflows of any origin are looked through for nodes and inputs that do not exist or do not fit,
+    and for text encoders taken from a checkpoint that has none.
+
+    Exit code 3 means that --check found an error.
     """
-    out = _given(place)
     if check is not None:
         _refuse_idle("for writing a workflow, not for --check", _writing(wanted, given))
         _check(check, given["server"], given["with_run"], out, as_json)
@@ -114,13 +122,6 @@ def comfyui(wanted: str | None, check: Path | None, place: str | None, as_json: 
         talk.print_json({**_document(exported), "findings": findings})
     else:
         _tell(exported, findings)
-
-
-def _given(place: str | None) -> Path | None:
-    """The folder of --out; an empty text, as of a shell's variable that is not set, is not the current folder."""
-    if place is not None and not place.strip():
-        raise UsageError("is empty", "--out", "give a folder, or . for the current one")
-    return None if place is None else Path(place)
 
 
 def _refuse_unnameable(wanted: str) -> None:

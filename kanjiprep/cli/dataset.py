@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import DatasetError
 
 if TYPE_CHECKING:
-    from kanjiprep.dataset.build import BuildRequest, Built
+    from kanjiprep.dataset.build import Built
     from kanjiprep.dataset.check import Checked
 
 UNFIT = DatasetError.exit_code
@@ -23,38 +24,53 @@ UNFIT = DatasetError.exit_code
     short_help="Build the dataset of pictures and captions.",
     epilog="""\b
 Examples:
-  kanjiprep build
+  kanjiprep build                              all kanji, as in the published dataset
   kanjiprep build small/ --jouyou --size-px 512 --caption meaning
   kanjiprep build mine/ --literals my_kanji.txt --verify 100""",
 )
-@click.argument("out", type=click.Path(path_type=Path), default=Path("dataset"))
-@click.option("--kanjidic", metavar="PATH|URL", help="KANJIDIC2 XML, plain or gzip.  [default: looked for]")
-@click.option(
-    "--kanjivg",
-    metavar="PATH|URL",
-    help="KanjiVG: folder, zip or wheel of SVGs, or kanjivg.xml(.gz).  [default: looked for]",
-)
+@click.argument("out", type=PLACE, default=Path("dataset"))
 @click.option(
     "--caption",
     default="published",
     show_default=True,
-    metavar="NAME|PATH",
-    help="Caption template: published, meaning, components, or your own file.",
+    metavar="NAME|FILE",
+    shell_complete=completed.caption,
+    help="Caption template: published, meaning, components, or a file of your own.",
 )
-@click.option("--size-px", default=1024, show_default=True, help="Width and height of a picture.")
-@click.option("--stroke-width", default=3.0, show_default=True, help="In KanjiVG's square of 109.")
-@click.option("--margin-px", default=0, show_default=True, help="White border on every side.")
-@click.option("--jouyou", is_flag=True, help="Only the 2,136 Jouyou kanji (grades 1-6 and 8).")
-@click.option("--grade", "grades", type=click.IntRange(1, 10), multiple=True, help="Only this grade; repeatable.")
-@click.option("--jlpt", type=click.IntRange(1, 4), multiple=True, help="Only this level of the old JLPT; repeatable.")
+@click.option("--size-px", default=1024, show_default=True, metavar="PX", help="Width and height of each picture.")
+@click.option("--margin-px", default=0, show_default=True, metavar="PX", help="White border on every side.")
 @click.option(
-    "--literals", type=click.Path(path_type=Path), help="Only the kanji in this text file (# begins a comment)."
+    "--stroke-width", default=3.0, show_default=True, metavar="W", help="Of a brush in KanjiVG's square of 109 x 109."
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the first in KANJIDIC2's order.")
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads that draw.  [default: one a processor]")
-@click.option("--verify", type=click.IntRange(1), metavar="N", help="Compare N pictures with CairoSVG's rendering.")
+@click.option("--jouyou", is_flag=True, help="Only the 2,136 Jouyou kanji (grades 1-6 and 8).")
+@click.option(
+    "--grade", "grades", type=click.IntRange(1, 10), multiple=True, metavar="N", help="Only this grade; repeatable."
+)
+@click.option(
+    "--jlpt",
+    type=click.IntRange(1, 4),
+    multiple=True,
+    metavar="N",
+    help="Only this level of the old JLPT; repeatable.",
+)
+@click.option("--literals", type=PLACE, metavar="FILE", help="Only the kanji in this text file; # begins a comment.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N, in KANJIDIC2's order.")
+@click.option(
+    "--kanjidic",
+    metavar="PATH|URL",
+    shell_complete=completed.file,
+    help="KANJIDIC2: its XML, plain or gzip.  [default: looked for]",
+)
+@click.option(
+    "--kanjivg",
+    metavar="PATH|URL",
+    shell_complete=completed.file,
+    help="KanjiVG: a folder, zip or wheel of SVGs, or kanjivg.xml(.gz).  [default: looked for]",
+)
 @click.option("--replace", is_flag=True, help="Replace another build of kanjiprep's in OUT.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.option("--verify", type=click.IntRange(1), metavar="N", help="Compare N pictures with CairoSVG's rendering.")
+@options.workers("draw")
+@options.JSON
 def build(
     out: Path,
     kanjidic: str | None,
@@ -76,12 +92,13 @@ def build(
     """Build a dataset of kanji pictures and captions in OUT (default: dataset/).
 
     Every kanji with an English meaning in KANJIDIC2 and strokes in KanjiVG becomes a picture and a row
-    of metadata.csv; every other stands in skipped.csv with its reason. The sources are looked for in
-    KANJIPREP_KANJIDIC and KANJIPREP_KANJIVG, the cache, Debian's kanjidic-xml and PyPI's kanjivg, and
-    downloaded if they are in none of these.
+    of metadata.csv. Every other kanji stands in skipped.csv with the reason.
 
-    The folder appears whole or not at all. A build that was stopped goes on where it stopped, and a
-    second build of the same thing only verifies it.
+    OUT appears whole or not at all. A build that was stopped goes on where it stopped. A second build of the
+    same thing only verifies it.
+
+    The two sources are looked for in KANJIPREP_KANJIDIC and KANJIPREP_KANJIVG, in the cache, in Debian's
+    kanjidic-xml and in PyPI's kanjivg. If they are in none of these, they are downloaded.
     """
     from kanjiprep.dataset import build as building
     from kanjiprep.dataset import selection, sources
@@ -110,7 +127,7 @@ def build(
     if as_json:
         talk.print_json({**_facts(built), "verified_against_cairosvg": verified})
     else:
-        _tell(built, verified, request)
+        _tell(built, verified)
 
 
 def _facts(built: Built) -> dict[str, object]:
@@ -123,7 +140,7 @@ def _facts(built: Built) -> dict[str, object]:
     }
 
 
-def _tell(built: Built, verified: int, request: BuildRequest) -> None:
+def _tell(built: Built, verified: int) -> None:
     counts = built.certificate.counts
     if counts is not None:
         what = "verified, nothing changed" if built.was_there else "built"
@@ -136,7 +153,7 @@ def _tell(built: Built, verified: int, request: BuildRequest) -> None:
     if verified:
         talk.say(f"compared with CairoSVG: {verified:,} pictures, every pixel equal")
     talk.say(f"digest: {built.certificate.digest}")
-    talk.say(f"Next: kanjiprep check {request.out}")
+    talk.say(f"Next: kanjiprep check {talk.short(built.folder)}")
 
 
 @click.command(
@@ -144,19 +161,19 @@ def _tell(built: Built, verified: int, request: BuildRequest) -> None:
     epilog="""\b
 Examples:
   kanjiprep check
-  kanjiprep check dataset/ --sheet look.png --json""",
+  kanjiprep check small/ --sheet look.png""",
 )
-@click.argument("dataset", type=click.Path(path_type=Path), default=Path("dataset"))
-@click.option(
-    "--sheet", type=click.Path(path_type=Path), help="Contact sheet.  [default: DATASET-sheet.png beside it]"
-)
-@click.option("--workers", type=click.IntRange(1, 256), help="Threads that look.  [default: one a processor]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.argument("dataset", type=PLACE, default=Path("dataset"))
+@click.option("--sheet", type=PLACE, metavar="FILE", help="The contact sheet.  [default: DATASET-sheet.png]")
+@options.workers("look")
+@options.JSON
 def check(dataset: Path, sheet: Path | None, workers: int | None, as_json: bool) -> int:
     """Say whether DATASET (default: dataset/) is fit to train on.
 
-    Looks at every picture, row and caption, names each problem with its remedy, counts, and draws a
-    contact sheet with the troubled pictures first. Exit code 4 means that it is not fit.
+    Every picture, row and caption is looked at. Each problem is named with its remedy. A contact sheet shows
+    the pictures, those with problems first.
+
+    Exit code 4 means that the dataset is not fit to train on.
     """
     from kanjiprep.dataset import check as checking
     from kanjiprep.dataset import workers as pool
@@ -186,6 +203,5 @@ def _report(checked: Checked, dataset: Path) -> None:
     talk.say(f"contact sheet: {checked.sheet}")
     talk.say(f"{dataset} is fit to train on" if checked.is_fit else f"{dataset} is not fit to train on")
     if checked.is_fit:
-        talk.say(
-            f"Next: kanjiprep push {dataset} NAMESPACE/NAME, or kanjiprep plan sd35-large-lora --dataset {dataset}"
-        )
+        there = talk.short(dataset)
+        talk.say(f"Next: kanjiprep plan sd35-large-lora --dataset {there}, or kanjiprep push {there} NAMESPACE/NAME")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import TrainerError, UsageError
 
 if TYPE_CHECKING:
@@ -19,37 +21,41 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 _WIDTH = 12
-_OUT = """The copy.  [default: NAME-fixed.safetensors and the like: beside FILE, or in the current folder where
-FILE is a run, a folder or a checkpoint of a run]"""
+_OUT = """Where to write the copy.  [default: NAME-fixed.safetensors and the like, beside FILE; of a run or a folder,
+here]"""
 
 
 @click.command(
     short_help="Look at a LoRA file, mend it, make it smaller, average several.",
     epilog="""\b
 Examples:
-  kanjiprep lora pytorch_lora_weights.safetensors
+  kanjiprep lora kanji.safetensors
   kanjiprep lora runs/sd35-large-lora --checkpoint 14400 --deep
   kanjiprep lora kanji.safetensors --fix --dtype bf16
   kanjiprep lora kanji.safetensors --resize 64
   kanjiprep lora kanji.safetensors --resize auto:0.99 --out small.safetensors
   kanjiprep lora --merge a.safetensors b.safetensors --weights 0.7,0.3 --resize 768""",
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--checkpoint", metavar="N|best|last", help="Which one, where FILE is a run.")
-@click.option("--deep", is_flag=True, help="Read every number too: finite, zero, and how large what it adds is.")
+@click.argument("files", metavar="RUN|LORA...", nargs=-1, required=True, shell_complete=completed.trained)
+@click.option("--checkpoint", metavar="N|best|last", shell_complete=completed.checkpoint, help=options.OF_RUN)
+@click.option("--deep", is_flag=True, help="Read every number: which are not finite, which are zero, how large.")
 @click.option("--fix", is_flag=True, help="Write a copy that diffusers and ComfyUI both apply as it was trained.")
-@click.option("--resize", metavar="R|auto:SHARE", help="Write a copy of rank R, or of the one that keeps SHARE.")
-@click.option("--merge", is_flag=True, help="Write the weighted sum of what several files add.")
-@click.option("--weights", metavar="W,W,...", help="Of --merge, one a file.  [default: equal shares]")
+@click.option("--resize", metavar="R|auto:SHARE", help="Write a copy of rank R, or of the least rank to keep SHARE.")
+@click.option("--merge", is_flag=True, help="Write the weighted sum of several LoRAs.")
+@click.option("--weights", metavar="W,W,...", help="Weights of --merge, one for each LoRA.  [default: equal shares]")
 @click.option(
     "--alpha",
     type=float,
     metavar="A",
-    help="What a file was trained with that does not say.  [default: as its run was told]",
+    help="The alpha of a LoRA that does not say it.  [default: as its run was told]",
 )
-@click.option("--dtype", type=click.Choice(["bf16", "fp16", "fp32"]), help="Of the copy.  [default: as it is]")
-@click.option("--out", metavar="FILE", help=_OUT)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["bf16", "fp16", "fp32"]),
+    help="Type of the copy's numbers.  [default: that of the LoRA]",
+)
+@click.option("--out", type=PLACE, metavar="FILE", help=_OUT)
+@options.JSON
 def lora(
     files: tuple[str, ...],
     checkpoint: str | None,
@@ -60,23 +66,25 @@ def lora(
     weights: str | None,
     alpha: float | None,
     dtype: str | None,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what the LoRA in FILE is, whether diffusers and ComfyUI read it, and what is wrong with it.
+    """Say what a LoRA is, whether diffusers and ComfyUI read it, and what is wrong with it.
 
-    FILE is a .safetensors file, the folder of a checkpoint, a run, or a repository of the Hub as REPO_ID[@REV].
-    Only the header is read unless --deep is given. Nothing is changed in place: --fix, --resize and --merge write
-    a copy, with the names that both programs read and alpha as large as the rank.
+    RUN is a run folder, or its name in runs/. LORA is a .safetensors file, a folder, or a repository of the Hub
+    as REPO_ID[@REV].
 
-    --resize takes the nearest product of rank R for every module and says how far it is, as a share of the norm.
-    auto:0.99 takes the smallest rank that keeps 99 % of the energy, which is the sum of squares of all singular
-    values; the same rank for all modules.
+    Only the header is read, unless --deep is given. Nothing is changed in place. --fix, --resize and --merge write
+    a copy, with the names that both programs read and with alpha as large as the rank.
 
-    --merge adds up products, exactly: the rank of the sum is the sum of the ranks, and --resize makes it smaller.
-    The mean of the matrices themselves would not be the mean of what they add.
+    --resize takes the nearest product of rank R for every module, and says how far it is, as a share of the norm.
+    auto:0.99 takes the smallest rank, the same for all modules, that keeps 99 % of the sum of squares of all
+    singular values.
 
-    Exit code 6 means that the file is unfit: it is no LoRA, is broken, or does nothing. A file that only needs
+    --merge adds up what the LoRAs add to the model, exactly. The rank of the sum is the sum of the ranks, and
+    --resize makes it smaller.
+
+    Exit code 6 means that the LoRA is unfit: it is no LoRA, is broken, or does nothing. One that only needs
     mending is not unfit.
     """
     # Threads that wait for each other cost more than they save where other work keeps the cores busy.
@@ -121,14 +129,14 @@ def _refuse_alpha(given: float | None) -> None:
         raise UsageError(f"{given:g} is no number above 0", "--alpha", "give the one that it was trained with")
 
 
-def _order(out: str | None, resize: str | None, weights: str | None, alpha: float | None, dtype: str | None) -> Order:
-    from pathlib import Path
-
+def _order(
+    out: Path | None, resize: str | None, weights: str | None, alpha: float | None, dtype: str | None
+) -> Order:
     from kanjiprep.publishing.doctor import resized, rounding
     from kanjiprep.publishing.doctor.copies import Order
 
     return Order(
-        out=None if out is None else Path(out),
+        out=out,
         resize=None if resize is None else resized.wish(resize),
         weights=weights,
         alpha=alpha,
@@ -161,15 +169,14 @@ def _tell(copied: Copied) -> None:
         talk.say(f"most is lost by {worst.module}: {worst.error:.3%}")
         talk.say(f"modules of less than rank {copied.rank} before: {copied.lower_before:.0%}")
     talk.say(f"wrote {copied.out}, {_size(copied.bytes)}")
-    talk.say(f"Look at it: kanjiprep lora {copied.out}")
+    talk.say(f"Next: kanjiprep lora {talk.short(copied.out)}")
 
 
 def _look(found: Tuned, deep: bool, as_json: bool) -> None:
-    from kanjiprep.publishing import tuned
     from kanjiprep.publishing.doctor import examined
 
     with talk.progress(quiet=as_json) as progress:
-        seen = examined.examine(found.path, deep, progress, tuned.alpha_of(found))
+        seen = examined.examine(found.path, deep, progress, found.alpha)
     if as_json:
         talk.print_json(seen)
     else:
@@ -184,9 +191,9 @@ def _look(found: Tuned, deep: bool, as_json: bool) -> None:
 
 def _next(found: Tuned, seen: Examined) -> None:
     if seen.verdict == "to be mended":
-        talk.say(f"Next: kanjiprep lora {found.path} --fix")
+        talk.say(f"Next: kanjiprep lora {talk.short(found.path)} --fix")
     elif seen.numbers is None:
-        talk.say(f"Next: kanjiprep lora {found.path} --deep reads the numbers too")
+        talk.say(f"Next: kanjiprep lora {talk.short(found.path)} --deep")
 
 
 def _on_one_line(text: str) -> str:

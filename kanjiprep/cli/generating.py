@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kanjiprep.cli import talk
-from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE, refuse_empty
+from kanjiprep.errors import TrainerError
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.painting.outlook import Outlook
@@ -25,47 +26,67 @@ _SHOWN = 20
     epilog="""\b
 Examples:
   kanjiprep generate runs/sd35-large-lora --prompt mountains --seeds 1-4
-  kanjiprep generate sd35-large-lora --library creatures --every-checkpoint --with-base
-  kanjiprep generate pytorch_lora_weights.safetensors --prompt 'a robot' --style ink --dry-run
-  kanjiprep generate sd35-large-lora --like-validation --checkpoint 14400""",
+  kanjiprep generate kanji.safetensors --prompt 'a robot' --style ink --dry-run
+  kanjiprep generate sd35-large-lora --like-validation --checkpoint 14400
+  kanjiprep generate sd35-large-lora --library creatures --every-checkpoint --with-base""",
 )
-@click.argument("wanted", metavar="RUN|LORA")
-@click.option("--checkpoint", "checkpoints", multiple=True, metavar="N|best|last", help="Which; can be given again.")
-@click.option("--every-checkpoint", is_flag=True, help="All checkpoints of the run, side by side.")
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What to paint; can be given again.")
-@click.option("--library", metavar="NAME|FILE", help="A file of prompts; shipped: creatures.")
+@click.argument("wanted", metavar="RUN|LORA", shell_complete=completed.trained)
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What to paint; repeatable.")
 @click.option(
-    "--style", metavar="NAME|FILE", help="What is put around each prompt.  [default: the run's, else plain]"
+    "--library",
+    metavar="NAME|FILE",
+    shell_complete=completed.library,
+    help="Paint the prompts of a library: creatures, or a file.",
 )
-@click.option("--negative", metavar="TEXT", help="What to avoid.  [default: the style's]")
-@click.option("--seeds", metavar="1,2|1-4", help="A picture of each prompt for each.  [default: the run's, else 42]")
-@click.option("--size-px", type=click.IntRange(16, 4096), help="Width and height.  [default: as trained]")
+@click.option("--like-validation", is_flag=True, help="Paint as the run's validation does, the same prompts too.")
+@options.STYLE
+@options.NEGATIVE
 @click.option(
-    "--steps", type=click.IntRange(1, 1000), help="Of the sampler.  [default: 40; SD3.5 Medium, SD 1.5: 50]"
+    "--seeds",
+    metavar="1,2|1-4",
+    help="Seeds of the noise, each for a picture of each prompt.  [default: the run's, else 42]",
 )
 @click.option(
-    "--guidance", type=click.FloatRange(0, 100), help="Of the prompt.  [default: 4.5; Medium: 5; SD 1.5: 7.5]"
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    metavar="N|best|last",
+    shell_complete=completed.checkpoint,
+    help="Which checkpoint of RUN; repeatable.  [default: the best if the run is scored, else the last]",
 )
-@click.option("--like-validation", is_flag=True, help="Prompts and settings of the run's validation.")
-@click.option("--with-base", is_flag=True, help="The base model's own pictures first.")
-@click.option("--base", metavar="REPO_ID|FOLDER", help="The model below.  [default: the one trained on]")
-@click.option("--device", type=click.Choice(["cuda", "mps", "cpu"]), help="[default: the best that is there]")
-@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="[default: by the device]")
+@click.option("--every-checkpoint", is_flag=True, help="Paint with all checkpoints of RUN, side by side.")
+@click.option("--with-base", is_flag=True, help="Paint with the bare base model too, first.")
+@click.option("--out", type=PLACE, metavar="FOLDER", help="Where to write.  [default: pictures/NAME]")
+@options.dry_run("load nothing")
 @click.option(
-    "--offload",
-    type=click.Choice(["none", "model", "sequential"]),
-    help="What waits in the computer's memory.  [default: by the GPU's free memory]",
+    "--size-px", type=click.IntRange(16, 4096), metavar="PX", help="Width and height.  [default: as trained]"
 )
-@click.option("--out", metavar="FOLDER", help="[default: pictures/NAME]")
-@click.option("--dry-run", is_flag=True, help="Say what would be painted, and load nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Steps of the sampler.  [default: 40; SD3.5 Medium and SD 1.5: 50]",
+)
+@click.option(
+    "--guidance",
+    type=click.FloatRange(0, 100),
+    metavar="G",
+    help="How strongly to follow the prompt.  [default: 4.5; SD3.5 Medium: 5; SD 1.5: 7.5]",
+)
+@options.BASE
+@options.DEVICE
+@options.DTYPE
+@options.OFFLOAD
+@options.JSON
 def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
     """Paint pictures with RUN or LORA into a folder, and all of them on one page.
 
-    LORA is a file, a folder, or a repository of the Hub as REPO_ID[@REV]. The subject is put first, so that a
-    long style does not push it out of what the text encoders read. A seed gives the same noise on every device.
-    Each picture holds its prompt, seed and settings as text. A second run of the same command paints only what is
-    missing.
+    RUN is a run folder, or its name in runs/. LORA is a .safetensors file, a folder, or a repository of the Hub
+    as REPO_ID[@REV].
+
+    The prompt is put first, so that a long style does not push it out of what the text encoders read. A seed
+    gives the same noise on every device. Each picture holds its prompt, seed and settings as text. The same
+    command again paints only what is missing.
 
     Exit code 5 means that the base model cannot be had from the Hub, 6 that a picture could not be painted.
     """
@@ -100,7 +121,7 @@ def _request(
     device: Any,
     dtype: Any,
     offload: Any,
-    out: str | None,
+    out: Path | None,
     seeds: str | None,
     **asked: Any,
 ) -> Request:
@@ -109,7 +130,7 @@ def _request(
     from kanjiprep.publishing.painting.devices import Ways
     from kanjiprep.publishing.painting.planned import Request
 
-    for option, given in (("--out", out), ("--style", asked["style"]), ("--base", base)):
+    for option, given in (("--style", asked["style"]), ("--base", base)):
         refuse_empty(option, given)
     return Request(
         wanted=wanted,
@@ -119,18 +140,8 @@ def _request(
         with_base=with_base,
         base=base,
         ways=Ways(device, dtype, offload),
-        out=None if out is None else expanded(Path(out)),
+        out=None if out is None else expanded(out),
     )
-
-
-def refuse_empty(option: str, given: str | None) -> None:
-    """Refuse an option that was given without anything, as an unset variable of a shell gives it.
-
-    Raises:
-        UsageError: If it is empty.
-    """
-    if given is not None and not given.strip():
-        raise UsageError("is empty", option, "leave it out, or say which")
 
 
 def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:

@@ -9,28 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kanjiprep.cli import talk, there
+from kanjiprep.cli import completed, options, talk, there
+from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
     from kanjiprep.evaluation.judging import Ways
     from kanjiprep.evaluation.scoring import Scored
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-_DATASET = click.option(
-    "--dataset",
-    metavar="PATH|REPO_ID[@REV]",
-    help="The training pictures.  [default: those that the run links to]",
-)
 _WEIGHTS = click.option(
     "--weights",
     type=click.Choice(["off", "some", "all"]),
     default="some",
     show_default=True,
-    help="At how many modules of each adapter to look.",
+    help="How many modules of each LoRA to look at for explosions.",
 )
 
-_PATTERN = "Of the pictures in FOLDER, with {step}, {prompt}, {seed} and *.  [default: the trainer's names]"
+_PATTERN = "Names of the pictures in FOLDER, with {step}, {prompt}, {seed}, *.  [default: the trainer's]"
 
 
 @click.command(
@@ -44,18 +39,20 @@ Examples:
   kanjiprep score --train-judge --dataset dataset/
   kanjiprep score --selfcheck --dataset dataset/""",
 )
-@click.argument("pictures", metavar="[RUN|FOLDER|STRIP]", required=False)
-@_DATASET
+@click.argument("pictures", metavar="[RUN|FOLDER|STRIP]", required=False, shell_complete=completed.trained)
+@options.TRAINED_ON
 @_WEIGHTS
 @click.option("--pattern", metavar="PATTERN", help=_PATTERN)
-@click.option("--columns", type=click.IntRange(1, 1000), help="Pictures beside each other in STRIP.")
-@click.option("--rows", type=click.IntRange(1, 1000), help="Pictures below each other in STRIP.  [default: 1]")
-@click.option("--steps", metavar="N,N,...", help="Of the columns of STRIP.  [default: 1, 2, 3, ...]")
-@click.option("--size-px", type=click.IntRange(16, 8192), help="Judge only pictures of this width.")
-@click.option("--trained", is_flag=True, help="Insist on the trained judge.")
-@click.option("--train-judge", is_flag=True, help="Train the judge of components and novelty on the dataset.")
-@click.option("--selfcheck", is_flag=True, help="Prove the judge on damaged pictures of the dataset.")
-@_JSON
+@click.option("--columns", type=click.IntRange(1, 1000), metavar="N", help="STRIP has N pictures side by side.")
+@click.option(
+    "--rows", type=click.IntRange(1, 1000), metavar="N", help="STRIP has N pictures one below another.  [default: 1]"
+)
+@click.option("--steps", metavar="N,N,...", help="Steps of the columns of STRIP.  [default: 1,2,3,...]")
+@options.size_px(16, "Judge only pictures of this width.")
+@click.option("--trained", is_flag=True, help="Refuse to judge without the trained judge.")
+@click.option("--train-judge", is_flag=True, help="Train the judge on --dataset, and judge nothing.")
+@click.option("--selfcheck", is_flag=True, help="Prove the judge on damaged pictures of --dataset.")
+@options.JSON
 def score(
     pictures: str | None,
     dataset: str | None,
@@ -70,15 +67,17 @@ def score(
     selfcheck: bool,
     as_json: bool,
 ) -> None:
-    """Judge the validation pictures of every checkpoint of RUN and choose one.
+    """Judge the validation pictures of every checkpoint of RUN, and choose one.
 
-    Each picture is measured: is it ink on paper as in training, and is it built of strokes. Checkpoints whose
-    pictures have exploded, or that lie in an explosion of the gradient or of the weights, are dropped; of the
-    rest the earliest is chosen that may be the best, by the interval of its score. If the scores do not tell
-    them apart, that is said instead. RUN/report/scores.csv and scores.json keep it all.
+    RUN is a run folder, or its name in runs/. Each picture is measured: whether it is ink on paper as in
+    training, and whether it is built of strokes. Checkpoints whose pictures, gradient or weights have exploded
+    are dropped. Of the rest, the earliest is chosen that may be the best, by the interval of its score. If the
+    scores do not tell them apart, that is said instead. RUN/report/scores.csv and scores.json keep it all.
 
-    Any other FOLDER of pictures is judged by the names in it, and a STRIP of pictures by --columns; nothing is
-    written for these. Exit code 3 means that there are no pictures to judge, or that one cannot be read.
+    FOLDER is any folder of pictures, judged by the names in it. STRIP is one picture of several, judged by
+    --columns. Nothing is written for these.
+
+    Exit code 3 means that there are no pictures to judge, or that one cannot be read.
     """
     ways = _ways(dataset, weights, trained, size_px, as_json)
     if train_judge or selfcheck:
@@ -187,21 +186,25 @@ Examples:
   kanjiprep report runs/sd35-large-lora
   kanjiprep report sd35-large-lora-lr1.05e-3 sd35-large-lora-lr9.5e-4 --out compared/""",
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@_DATASET
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completed.run)
+@options.TRAINED_ON
 @_WEIGHTS
-@click.option("--size-px", type=click.IntRange(16, 8192), help="Judge only pictures of this width.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to.  [default: RUN/report]")
-@_JSON
+@options.size_px(16, "Judge only pictures of this width.")
+@click.option(
+    "--out", type=PLACE, metavar="FOLDER", help="Where to write.  [default: RUN/report; report of several runs]"
+)
+@options.JSON
 def report(
     runs: Sequence[str], dataset: str | None, weights: Any, size_px: int | None, out: Path | None, as_json: bool
 ) -> None:
-    """Show RUN, or several beside each other, in one HTML file that opens anywhere and loads nothing.
+    """Show RUN, or several side by side, in one HTML file that opens anywhere and loads nothing.
 
-    Every run is judged as by kanjiprep score. The page has the verdict first, then money and time, the curves
-    of loss, gradient and learning rate with their explosions, a strip for every prompt, the grid of prompts by
-    runs, the settings that differ, and where each number comes from. strip.png and grid.png are written beside
-    it, each with a JSON document of what is where. Of several runs they stand in --out (default: report/).
+    RUN is a run folder, or its name in runs/. Every run is judged as by kanjiprep score.
+
+    The page has the verdict first, then money and time. Then come the curves of loss, gradient and learning rate
+    with their explosions, a strip for every prompt, the grid of prompts by runs, the settings that differ, and
+    where each number comes from. strip.png and grid.png are written beside it, each with a JSON document of what
+    is where.
     """
     from kanjiprep.evaluation import reporting
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.delivery import Delivered
@@ -23,21 +24,19 @@ _SHOWN = 12
 def hub_options(command: Any) -> Any:
     """The options that say where to, and with how much patience."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
         click.option("--no-xet", is_flag=True, help="Send over plain HTTP, for a Hub that does not know hf_xet."),
         click.option(
             "--deadline-s",
             type=click.IntRange(1, 86_400),
             default=1800,
             show_default=True,
-            help="Give up after so many seconds of sending and waiting.",
+            metavar="S",
+            help="Give up after S seconds of sending and waiting.",
         ),
-        click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing."),
-        click.option("--tag", metavar="NAME", help="Put this tag on the commit, at the very last."),
-        click.option(
-            "--revision", default="main", show_default=True, metavar="BRANCH", help="The branch to send to."
-        ),
-        click.option("--private", is_flag=True, help="Make the repository private, if it is to be made."),
+        click.option("--revision", default="main", show_default=True, metavar="BRANCH", help="Send to this branch."),
+        click.option("--tag", metavar="TAG", help="Put this tag on the commit once all of it is there."),
+        click.option("--private", is_flag=True, help="If the repository is new, make it private."),
+        options.dry_run("send nothing"),
     ):
         command = option(command)
     return command
@@ -51,8 +50,9 @@ Examples:
   kanjiprep push dataset/ me/kanji --private --tag v1.0
   kanjiprep push dataset/ me/kanji --dry-run --json""",
 )
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=PLACE)
 @click.argument("repo_id")
+@hub_options
 @click.option(
     "--layout",
     type=click.Choice(["parquet", "files"]),
@@ -61,9 +61,9 @@ Examples:
     help="Tables with the pictures inside, or every picture as a file.",
 )
 @click.option(
-    "--force", is_flag=True, help="Push though check finds it unfit to train on, or over a dataset of somebody else."
+    "--force", is_flag=True, help="Push a dataset that is unfit to train on, or over one that somebody else made."
 )
-@hub_options
+@options.JSON
 def push(
     dataset: Path,
     repo_id: str,
@@ -77,16 +77,17 @@ def push(
     no_xet: bool,
     as_json: bool,
 ) -> None:
-    """Push DATASET to the Hub's dataset repository REPO_ID, as NAMESPACE/NAME.
+    """Push DATASET to the Hub's dataset repository REPO_ID, written NAMESPACE/NAME.
 
-    Checks it, packs pictures and captions into Parquet files with a dataset card, sends all of it in one
-    commit and compares what arrived, byte for byte. An existing card keeps what others wrote into it. The
-    same push again changes nothing. The receipt, push.json in DATASET, names the commit for
-    kanjiprep launch-simpletuner --dataset REPO_ID@REV. With --layout files the pictures are sent in several
-    commits, and their captions in the last.
+    The dataset is checked, then packed into Parquet files with a dataset card. All of it is sent in one commit,
+    and what arrived is compared, byte for byte. A card that is there keeps what others wrote into it. The same
+    push again changes nothing. With --layout files the pictures are sent in several commits, and their captions
+    in the last.
 
-    The token is that of HF_TOKEN or of hf auth login. Exit code 5 means that it is not on the Hub as it is
-    here; the message says how things stand there.
+    The receipt, push.json in DATASET, names the commit for kanjiprep launch-simpletuner --dataset REPO_ID@REV.
+    The token is that of HF_TOKEN, or of hf auth login.
+
+    Exit code 5 means that the dataset is not on the Hub as it is here. The message says how things stand there.
     """
     from kanjiprep.dataset import workers as pool
     from kanjiprep.publishing import push as pushing
@@ -113,13 +114,12 @@ Examples:
   kanjiprep publish sd35-large-lora me/kanji-lora --checkpoint 14400 --private
   kanjiprep publish sd35-large-lora me/kanji-lora --dry-run""",
 )
-@click.argument("run")
+@click.argument("run", shell_complete=completed.run)
 @click.argument("repo_id")
-@click.option(
-    "--checkpoint", metavar="N|best|last", help="Which one.  [default: the best if the run is scored, else the last]"
-)
-@click.option("--force", is_flag=True, help="Publish over an adapter of somebody else.")
+@click.option("--checkpoint", metavar="N|best|last", shell_complete=completed.checkpoint, help=options.OF_RUN)
 @hub_options
+@click.option("--force", is_flag=True, help="Publish over a LoRA that somebody else made.")
+@options.JSON
 def publish(
     run: str,
     repo_id: str,
@@ -133,14 +133,19 @@ def publish(
     no_xet: bool,
     as_json: bool,
 ) -> None:
-    """Publish the LoRA of RUN in the Hub's model repository REPO_ID, as NAMESPACE/NAME.
+    """Publish the LoRA of RUN in the Hub's model repository REPO_ID, written NAMESPACE/NAME.
 
-    The adapter is inspected first: one that is not finite, does nothing or is no LoRA is refused; a prefix or
-    a strength that diffusers and ComfyUI would read in two ways is mended in the copy, and said. With it go a
-    model card, the validation pictures of that checkpoint, and the report and workflows of the run if it has
-    any. All of it is sent in one commit and compared, byte for byte. RUN is only read.
+    RUN is a run folder, or its name in runs/. It is only read.
 
-    Exit code 5 means that it is not on the Hub as it is here, 6 that the run has nothing fit to be published.
+    The LoRA is inspected first. One that is broken or does nothing is refused. What diffusers and ComfyUI would
+    read in two ways is mended in the copy, and said.
+
+    With it go a model card, the validation pictures of that checkpoint, and the report and the workflows of the
+    run if it has any. All of it is sent in one commit, and what arrived is compared, byte for byte. The token is
+    that of HF_TOKEN, or of hf auth login.
+
+    Exit code 5 means that the LoRA is not on the Hub as it is here, 6 that the run has nothing fit to be
+    published.
     """
     from kanjiprep.publishing import publish as publishing
     from kanjiprep.publishing.hub import patience

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kanjiprep.cli import renting, talk, there
+from kanjiprep.cli import completed, options, renting, talk, there
+from kanjiprep.cli.guessing import Guessing
 from kanjiprep.errors import KanjiprepError, RemoteError, UsageError
 
 if TYPE_CHECKING:
     from kanjiprep.training.remote.cloud.rental import Rental
     from kanjiprep.training.remote.holdings import Holding
     from kanjiprep.training.remote.returning import Shop
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 @click.command(
@@ -30,14 +29,15 @@ Examples:
   kanjiprep setup-remote --dry-run
   LAMBDA_API_KEY=... kanjiprep setup-remote""",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done and downloaded, and do nothing.")
-@_JSON
+@options.dry_run("do nothing")
+@options.JSON
 def setup_remote(dry_run: bool, as_json: bool) -> None:
-    """Make an environment and a home of its own for SkyPilot, which rents machines for --on lambda.
+    """Make an environment of its own for SkyPilot, which rents machines for launch-simpletuner --on lambda.
 
-    Nothing is rented and nothing costs money yet. The home holds the key of LAMBDA_API_KEY and no key of another
-    cloud, so that no other can be used or copied to a machine. Lambda's key does go to rented machines: they need
-    it to give themselves back. A second call verifies what is there, and writes the key anew.
+    Nothing is rented and nothing costs money yet. The key is that of LAMBDA_API_KEY. It goes to rented machines
+    too, for they need it to give themselves back. No key of another cloud is used, or copied to a machine.
+
+    A second call verifies what is there, and writes the key anew.
     """
     from kanjiprep.training.remote.sky import home, setup
 
@@ -55,19 +55,22 @@ def setup_remote(dry_run: bool, as_json: bool) -> None:
         talk.print_json({"python": engine.python, "home": engine.home})
     else:
         talk.say(f"ready: SkyPilot, {engine.python}")
-        talk.say("Next: kanjiprep launch-simpletuner PRESET --on lambda --max-usd 60, which asks before it rents")
+        talk.say(
+            "Next: kanjiprep launch-simpletuner sd35-large-lora --on lambda --max-usd 60; it asks before it rents"
+        )
 
 
 @click.group(
+    cls=Guessing,
     short_help="Show and end what is rented.",
     no_args_is_help=True,
     epilog="""\b
 Examples:
   kanjiprep remote ls
-  kanjiprep remote down NAME""",
+  kanjiprep remote down kanjiprep-sd35-large-lora-1a2b3c""",
 )
 def remote() -> None:
-    """Machines that are rented for runs: list them, and give one back."""
+    """List the machines that are rented for runs, or give one back."""
 
 
 @remote.command(
@@ -78,12 +81,14 @@ Examples:
   kanjiprep remote ls
   kanjiprep remote ls --json""",
 )
-@_JSON
+@options.JSON
 def ls(as_json: bool) -> int:
-    """List what is rented, what it costs and when that ends, and whatever else at Lambda looks like ours.
+    """List what is rented, what it costs, and when that ends.
 
-    Our list of what was rented is compared with what Lambda has. Exit code 7 means that something may cost money
-    without a reason: it is past its end, is not known to be gone, or is not in our list.
+    The list that kanjiprep keeps is compared with what Lambda has.
+
+    Exit code 7 means that something may cost money without a reason: it is past its end, is not known to be gone,
+    or looks like a machine of kanjiprep but is not in its list.
     """
     from kanjiprep.training.remote import holdings, shops
 
@@ -126,14 +131,14 @@ Examples:
   kanjiprep remote down kanjiprep-sd35-large-lora-1a2b3c
   kanjiprep remote down kanjiprep-sd35-large-lora-1a2b3c --lose-results""",
 )
-@click.argument("name")
-@click.option("--lose-results", is_flag=True, help="Bring nothing here first: what is only there is lost.")
-@_JSON
+@click.argument("name", shell_complete=completed.rental)
+@click.option("--lose-results", is_flag=True, help="Bring nothing here first. What is only there is lost.")
+@options.JSON
 def down(name: str, lose_results: bool, as_json: bool) -> None:
-    """Give back what is rented under NAME, after its run was stopped and brought here.
+    """Give back the machine NAME, after its run was stopped and brought here.
 
-    Lambda is then asked until it is gone. If not all of the run can be brought here the machine is kept and goes
-    on costing money, unless --lose-results is given. Nothing but what our own list has is ever ended.
+    NAME is as kanjiprep remote ls shows it. Lambda is asked until the machine is gone. If not all of the run can
+    be brought here, the machine is kept and goes on costing money, unless --lose-results is given.
     """
     from kanjiprep.spec import did_you_mean
     from kanjiprep.training.remote import shops

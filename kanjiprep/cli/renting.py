@@ -117,8 +117,8 @@ def _offer(shop: Shop, job: Job) -> Offer:
         raise UsageError("is cpu, and nothing is rented for that", "machine.gpu", "name a GPU, see kanjiprep plan")
     if not isinstance(shop.cloud, Lambda):
         raise UsageError("is no account that has prices", "Lambda", "set LAMBDA_API_KEY")
-    caps = (guard.max_hours, guard.max_usd)
-    return offers.offer(shop.cloud, gpus.load(), machine.gpu, machine.gpus, *caps, allow_arm=job.allow_arm)
+    wish = offers.Wish(machine.gpu, machine.gpus, guard.max_hours, guard.max_usd, job.allow_arm)
+    return offers.offer(shop.cloud, gpus.load(), wish)
 
 
 def _refuse_elsewhere(run: Path, name: str) -> None:
@@ -290,5 +290,4 @@ def say(line: str) -> None:
 
 def shout(line: str) -> None:
     """A line that has to be seen."""
-    color = False if os.environ.get("NO_COLOR") else None
-    click.echo(click.style(line, fg="red", bold=True), err=True, color=color)
+    click.echo(click.style(line, fg="red", bold=True), err=True, color=talk.color())

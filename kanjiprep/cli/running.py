@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kanjiprep.cli import talk, there, watching
+from kanjiprep.cli import completed, leaving, options, talk, there, watching
 from kanjiprep.cli.training import launch_line, market, places_of, read_dataset, run_options
 from kanjiprep.errors import Interrupted, UsageError
 
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
 
 _POLICIES = ("off", "warn", "stop", "rollback")
 _TRAINER = click.option(
-    "--trainer", metavar="PATH", help="SimpleTuner's environment, Python or script.  [default: looked for]"
+    "--trainer",
+    metavar="PATH",
+    shell_complete=completed.file,
+    help="SimpleTuner's environment, its Python or its script.  [default: looked for]",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +69,46 @@ class Ways:
     short_help="Render, check, start, watch and guard a run.",
     epilog="""\b
 Examples:
+  kanjiprep launch-simpletuner sd35-large-lora --dry-run
   kanjiprep launch-simpletuner sd35-large-lora
   kanjiprep launch-simpletuner sd35-large-lora --detach --max-usd 40 --guard rollback
   kanjiprep launch-simpletuner runs/sd35-large-lora --resume
   kanjiprep launch-simpletuner sd35-large-lora --on ssh://ubuntu@203.0.113.7
-  kanjiprep launch-simpletuner sd35-large-lora --on lambda --max-usd 60
-  kanjiprep launch-simpletuner sd35-large-lora --dry-run""",
+  kanjiprep launch-simpletuner sd35-large-lora --on lambda --max-usd 60""",
 )
 @run_options
 @click.option("--name", metavar="NAME", help="Name of the run, a folder in runs/.  [default: the preset's]")
 @click.option(
-    "--guard", type=click.Choice(_POLICIES), help="What is done when it goes wrong.  [default: the preset's]"
+    "--dry-run", is_flag=True, help="Render and check, start nothing, and print the line that would start it."
 )
-@click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Stop after so many hours of training.")
-@click.option("--max-usd", type=click.FloatRange(0, min_open=True), help="Stop after so many dollars.")
+@click.option("--detach", is_flag=True, help="Return as soon as the run has started.")
+@click.option("--resume", is_flag=True, help="PRESET is a run: go on with it from its last checkpoint.")
+@click.option(
+    "--guard", type=click.Choice(_POLICIES), help="What to do when the run goes wrong.  [default: the preset's]"
+)
+@click.option(
+    "--max-hours", type=click.FloatRange(0, min_open=True), metavar="H", help="Stop after H hours of training."
+)
+@click.option("--max-usd", type=click.FloatRange(0, min_open=True), metavar="USD", help="Stop at this cost.")
 @click.option(
     "--on",
     "where",
     default="local",
     show_default=True,
     metavar="local|ssh://USER@HOST|lambda",
-    help="Where: here, on a box that you have, or on one that is rented for it.",
+    shell_complete=completed.place,
+    help="Train here, on a box that you have, or on one that is rented at Lambda.",
 )
 @click.option(
     "--ssh-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
     help="Private key for ssh://...  [default: as ssh finds it]",
 )
-@click.option("--yes", is_flag=True, help="Rent without asking once more.")
-@click.option("--allow-arm", is_flag=True, help="Try a box with an ARM processor, such as a GH200.")
-@click.option("--detach", is_flag=True, help="Return as soon as it has started.")
-@click.option("--resume", is_flag=True, help="PRESET is a run: go on with it, or take over its trainer.")
-@click.option("--dry-run", is_flag=True, help="Render and check, start nothing, and print the line that would.")
+@click.option("--yes", is_flag=True, help="Rent without asking.")
+@click.option("--allow-arm", is_flag=True, help="Accept a box with an ARM processor, such as a GH200.")
 @_TRAINER
-@_JSON
+@options.JSON
 def launch_simpletuner(
     preset: str,
     dataset: str,
@@ -120,19 +127,23 @@ def launch_simpletuner(
     trainer: str | None,
     as_json: bool,
 ) -> int:
-    """Train by PRESET in runs/NAME: render, check, start, watch and guard.
+    """Train by PRESET in the folder runs/NAME, watched and guarded.
 
-    The rules look for traps and SimpleTuner's own parser judges the files; nothing is written if either
-    refuses them. Then a supervisor of its own starts the trainer and guards it, whatever becomes of this
-    terminal. Ctrl-C asks whether to leave it alone or to stop it. SimpleTuner is looked for in --trainer,
-    KANJIPREP_SIMPLETUNER, the environment that kanjiprep setup-trainer made, and on PATH.
+    PRESET is the name of a preset (see kanjiprep presets), or a folder with a run.toml. The rules look for traps,
+    and SimpleTuner's own parser checks the files. If either refuses them, nothing is written.
 
-    With --on the run is set up and started on another machine, which needs nobody here; what it makes is
-    brought into runs/NAME as it goes. A box that is rented is given back at the end, and Lambda is asked whether
-    it is gone. --max-hours or --max-usd is needed for it.
+    The run goes on if this terminal is closed, for a process of its own starts and guards the trainer. Ctrl-C asks
+    whether to leave the run alone or to stop it.
 
-    Exit code 0 means that the trainer itself says it is done, 6 that it failed, 7 that a limit stopped it,
-    8 that the guard did, 130 that somebody did.
+    With --on the run is set up and started on another machine, which needs nobody here. What it makes is brought
+    into runs/NAME as it goes. A rented box needs --max-hours or --max-usd. It is given back at the end, and Lambda
+    is asked until it is gone.
+
+    SimpleTuner is looked for in --trainer, in KANJIPREP_SIMPLETUNER, in the environment that kanjiprep
+    setup-trainer makes, and on PATH.
+
+    Exit code 0 means that the trainer says it is done, 6 that it failed, 7 that a limit stopped it, 8 that the
+    guard did, and 130 that somebody did.
     """
     from kanjiprep.training import presets as shelf
 
@@ -261,39 +272,20 @@ def _attend(run: Path, detach: bool, as_json: bool, notes: Mapping[str, object] 
         if not as_json:
             talk.say(f"started: attempt {pulse.attempt} of {run}; it lives on without this terminal")
         return watching.watch(run, as_json, notes)
-    except (KeyboardInterrupt, Interrupted):
-        return _after_interrupt(run, as_json)
+    except (KeyboardInterrupt, Interrupted) as why:
+        leaving.after(_leaving(run, as_json), why, as_json)
+        return Interrupted.exit_code
 
 
 def _tell_detached(run: Path, pulse: Pulse, as_json: bool) -> None:
     if as_json:
         talk.print_json({"run": run, "attempt": pulse.attempt, "supervisor": pulse.supervisor.pid})
     else:
-        _say_how_to_attach(run)
+        leaving.say_how_to_attach(_leaving(run, as_json))
 
 
-def _say_how_to_attach(run: Path) -> None:
-    talk.say(f"It goes on: {run}")
-    talk.say(f"Watch it with kanjiprep monitor {talk.short(run)}, end it with kanjiprep stop {talk.short(run)}")
-
-
-def _after_interrupt(run: Path, as_json: bool) -> int:
-    """Ask what Ctrl-C was to mean; where nobody can be asked the run goes on."""
-    answer = "detach"
-    if sys.stdin.isatty():
-        try:
-            answer = click.prompt(
-                "Leave it alone, or stop it?", type=click.Choice(["detach", "stop"]), default="detach", err=True
-            )
-        except (click.Abort, KeyboardInterrupt):
-            talk.say("")
-    if answer == "stop":
-        watching.stop_run(run, with_checkpoint=True, as_json=as_json)
-    elif as_json:
-        talk.print_json({"run": run, "detached": True})
-    else:
-        _say_how_to_attach(run)
-    return Interrupted.exit_code
+def _leaving(run: Path, as_json: bool) -> leaving.Leaving:
+    return leaving.Leaving(run, str(run), lambda: watching.stop_run(run, with_checkpoint=True, as_json=as_json))
 
 
 @click.command(
@@ -304,17 +296,19 @@ Examples:
   kanjiprep rehearse mine/ --dataset small/ --set training.batch=3""",
 )
 @run_options
-@click.option("--name", metavar="NAME", help="Name of the rehearsal's folder in runs/.  [default: rehearsal-PRESET]")
+@click.option("--name", metavar="NAME", help="Name of the run, a folder in runs/.  [default: rehearsal-PRESET]")
 @_TRAINER
-@_JSON
+@options.JSON
 def rehearse(
     preset: str, dataset: str, settings: tuple[str, ...], name: str | None, trainer: str | None, as_json: bool
 ) -> int:
     """See that a run of PRESET would start: in small, through the real trainer, on this CPU.
 
-    The same templates, captions and settings and a sample of the dataset, with a tiny random model of the
-    same family: some steps, checkpoints and pictures in minutes. Says what it changed, and what it does not
-    prove. An earlier rehearsal of the same name makes room.
+    It takes the same templates, captions and settings, a sample of the dataset, and a tiny random model of the
+    same family. In minutes it comes to some steps, checkpoints and pictures. At the end it says what it changed,
+    and what it does not prove. An earlier rehearsal of the same name is removed.
+
+    PRESET is the name of a preset (see kanjiprep presets), or a folder with a run.toml.
     """
     from kanjiprep.training import presets as shelf
     from kanjiprep.training import rehearsal

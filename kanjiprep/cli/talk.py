@@ -26,6 +26,11 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def color() -> bool | None:
+    """Whether lines are coloured: not where NO_COLOR is set or the terminal is dumb, and else as click finds."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
 def short(path: Path) -> str:
     """``path`` as a user would type it here."""
     return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-from kanjiprep.cli import talk
+from kanjiprep.cli import leaving, talk
 from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, TrainerError, UsageError
 
 if TYPE_CHECKING:
@@ -180,21 +177,22 @@ def leave(run: Attended, attempt: object, as_json: bool) -> None:
     if as_json:
         talk.print_json({"run": run.run, "attempt": attempt, **_about(run)})
     else:
-        _say_how_to_attach(run)
+        leaving.say_how_to_attach(_leaving(run, as_json))
 
 
-def _say_how_to_attach(run: Attended) -> None:
-    short = talk.short(run.run)
-    talk.say(f"It goes on: {run.place.name} on {run.place.address}")
-    talk.say(f"Watch it with kanjiprep monitor {short}, end it with kanjiprep stop {short}")
+def _leaving(run: Attended, as_json: bool) -> leaving.Leaving:
+    def end() -> None:
+        stop(run, with_checkpoint=True, as_json=as_json)
+
+    return leaving.Leaving(run.run, f"{run.place.name} on {run.place.address}", end, _about(run))
 
 
 def follow(run: Attended, as_json: bool) -> tuple[int, bool]:
     """The exit code of a run that is watched, and whether it is over and all of it here."""
     try:
         return _watch(run, as_json)
-    except KeyboardInterrupt:
-        return Interrupted.exit_code, _after_interrupt(run, as_json)
+    except KeyboardInterrupt as why:
+        return Interrupted.exit_code, leaving.after(_leaving(run, as_json), why, as_json)
 
 
 def _watch(run: Attended, as_json: bool) -> tuple[int, bool]:
@@ -214,24 +212,6 @@ def _no_progress(stage: str, done: int, total: int | None) -> None:
 
 def _about(run: Attended) -> Mapping[str, object]:
     return {"on": run.place.address, "rental": run.place.rental or None}
-
-
-def _after_interrupt(run: Attended, as_json: bool) -> bool:
-    """Ask what Ctrl-C was to mean; whether the run was stopped."""
-    answer = "detach"
-    if sys.stdin.isatty():
-        choice = click.Choice(["detach", "stop"])
-        try:
-            answer = click.prompt("Leave it alone, or stop it?", type=choice, default="detach", err=True)
-        except (click.Abort, KeyboardInterrupt):
-            talk.say("")
-    if answer == "stop":
-        stop(run, with_checkpoint=True, as_json=as_json)
-    elif as_json:
-        talk.print_json({"run": run.run, "detached": True, **_about(run)})
-    else:
-        _say_how_to_attach(run)
-    return answer == "stop"
 
 
 def monitor(run: Attended, once: bool, tunnel: int | None, as_json: bool) -> tuple[int, bool]:

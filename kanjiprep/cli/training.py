@@ -7,11 +7,12 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kanjiprep.cli import talk
+from kanjiprep.cli import completed, options, talk
+from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-_LONGEST_NAME: Final = 200
-
-
 def run_options(command: Command) -> Command:
     """The options that say what to run on what."""
     for option in (
@@ -36,6 +34,7 @@ def run_options(command: Command) -> Command:
             "settings",
             multiple=True,
             metavar="KEY=VALUE",
+            shell_complete=completed.setting,
             help="Change a value of the preset, as in lora.rank=64; repeatable.",
         ),
         click.option(
@@ -43,9 +42,10 @@ def run_options(command: Command) -> Command:
             default="dataset",
             show_default=True,
             metavar="PATH|REPO_ID[@REV]",
-            help="Folder that kanjiprep build made, or what kanjiprep push sent to the Hub.",
+            shell_complete=completed.folder,
+            help="The dataset to train on, a folder or on the Hub.",
         ),
-        click.argument("preset"),
+        click.argument("preset", shell_complete=completed.preset),
     ):
         command = option(command)
     return command
@@ -56,15 +56,16 @@ def run_options(command: Command) -> Command:
     epilog="""\b
 Examples:
   kanjiprep presets
+  kanjiprep presets sd35-large-lora
   mkdir mine && kanjiprep presets sd35-large-lora > mine/run.toml""",
 )
-@click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.argument("name", required=False, shell_complete=completed.preset)
+@options.JSON
 def presets(name: str | None, as_json: bool) -> None:
     """List the presets, or print the run.toml of NAME.
 
-    A preset is a folder with a run.toml. Copy one, change it, and give its path where a command wants a
-    PRESET; config.json.j2 beside it takes the place of the shipped template.
+    A preset is a folder with a run.toml. To have your own, copy one, change it, and give the path of its folder
+    where a command wants a PRESET. A config.json.j2 beside the run.toml takes the place of the shipped template.
     """
     from kanjiprep.training import presets as shelf
 
@@ -81,7 +82,7 @@ def presets(name: str | None, as_json: bool) -> None:
         return
     for known, title in titles.items():
         click.echo(f"{known:<28}{title}")
-    talk.say("Next: kanjiprep plan PRESET")
+    talk.say("Next: kanjiprep plan sd35-large-lora")
 
 
 @click.command(
@@ -89,26 +90,36 @@ def presets(name: str | None, as_json: bool) -> None:
     epilog="""\b
 Examples:
   kanjiprep plan sd35-large-lora
-  kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
   kanjiprep plan sd35-large-lora --dataset me/kanji@v1.0
+  kanjiprep plan sd35-large-lora --gpu h100-80gb-sxm --set lora.rank=64
   kanjiprep plan sd35-large-lora-lr1.05e-3 --samples 6413 --curve rate.png
   kanjiprep plan sd15-full --gpu a100-40gb-sxm --export-diffusers attempt1""",
 )
 @run_options
 @click.option(
-    "--samples", type=click.IntRange(1, 10_000_000), help="Plan for so many square pictures instead of a dataset."
+    "--gpu", metavar="GPU", shell_complete=completed.gpu, help="Plan for this GPU.  [default: the preset's]"
 )
-@click.option("--gpu", metavar="NAME", help="Plan for this GPU.  [default: the preset's]")
-@click.option("--name", metavar="NAME", help="Plan to go on in runs/NAME, with the checkpoints that stand there.")
-@click.option("--curve", type=click.Path(path_type=Path), help="Draw the learning rate into this .svg or .png file.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 10_000_000),
+    metavar="N",
+    help="Plan for N square pictures, without a dataset.",
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    shell_complete=completed.run,
+    help="Plan to go on with the run in runs/NAME, from its last checkpoint.",
+)
+@click.option("--curve", type=PLACE, metavar="FILE", help="Draw the learning rate into this .svg or .png file.")
 @click.option(
     "--export-diffusers",
     "export_to",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     metavar="FOLDER",
-    help="Write what diffusers' own script needs for this run, at home or on Modal; for sd15-full.",
+    help="Write this run out for diffusers' own script; for sd15-full.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@options.JSON
 def plan(
     preset: str,
     dataset: str,
@@ -122,12 +133,16 @@ def plan(
 ) -> int:
     """Say what a run of PRESET would be and cost, before a cent is spent.
 
-    Steps as the trainer counts them, the learning rate as it really runs, memory, disk, hours and dollars
-    with their bands and sources, and every trap that the rules find. Prices are a dated table's, or
-    Lambda's own if LAMBDA_API_KEY is set. Exit code 2 means that it would not start as meant.
+    First come the steps as the trainer counts them and the learning rate as it really runs. Then come memory,
+    disk, hours and dollars, each with its uncertainty and source, and every trap that the rules find.
+
+    PRESET is the name of a preset (see kanjiprep presets), or a folder with a run.toml. Prices are Lambda's own
+    if LAMBDA_API_KEY is set, and else from a dated table.
 
     With --export-diffusers a full fine-tune of Stable Diffusion 1.5 is written out for diffusers' own script:
     pictures and captions, the command line, and a script for Modal. Nothing is started.
+
+    Exit code 2 means that the run would not start as meant.
     """
     from kanjiprep.paths import expanded
     from kanjiprep.training import curve as curves
@@ -207,24 +222,25 @@ Examples:
   kanjiprep setup-trainer --accelerator cuda""",
 )
 @click.option(
-    "--where",
-    type=click.Path(path_type=Path),
-    help="Folder of the environment.  [default: among the user's data]",
-)
-@click.option(
     "--accelerator",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="What it is to run on.",
+    help="What SimpleTuner is to run on.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done and downloaded, and do nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.option(
+    "--where",
+    type=PLACE,
+    metavar="FOLDER",
+    help="Where to make the environment.  [default: among the user's data]",
+)
+@options.dry_run("do nothing")
+@options.JSON
 def setup_trainer(where: Path | None, accelerator: Any, dry_run: bool, as_json: bool) -> None:
     """Make an environment of its own for SimpleTuner, in versions that work together.
 
-    It needs Python 3.12 or newer, which uv finds or downloads, and a driver that fits the CUDA of the
-    wheels, which is looked at first. A second call verifies and does nothing.
+    SimpleTuner needs Python 3.12 or newer, which uv finds or downloads. On a GPU it needs a driver that is new
+    enough, which is looked at first. A second call only verifies what is there.
     """
     from kanjiprep.paths import resolved
     from kanjiprep.training import setup_trainer as setting_up
@@ -249,7 +265,7 @@ def setup_trainer(where: Path | None, accelerator: Any, dry_run: bool, as_json: 
         talk.print_json(engine)
     else:
         talk.say(f"ready: SimpleTuner {engine.version}, {engine.python}")
-        talk.say("Next: kanjiprep rehearse PRESET")
+        talk.say("Next: kanjiprep rehearse sd35-large-lora")
 
 
 def read_dataset(dataset: str, quiet: bool) -> Dataset:
@@ -270,14 +286,24 @@ def places_of(name: str) -> Places:
     """
     import platformdirs
 
-    from kanjiprep.paths import resolved
+    from kanjiprep.paths import resolved, unportable
     from kanjiprep.training.configs import Places
 
-    is_plain = name.isprintable() and name == name.strip() and len(name.encode()) <= _LONGEST_NAME
-    if not is_plain or not name or Path(name).name != name or name.startswith("."):
-        what = f"{name!r:.80} is no name of a folder in runs/: no slash, no dot first, at most {_LONGEST_NAME} bytes"
-        raise UsageError(what, remedy="give another with --name")
+    if why := unportable(name):
+        raise UsageError(f"{name!r:.80} is no name of a folder in runs/: {why}", remedy="give another with --name")
+    if twin := _twin(name):
+        raise UsageError(f"differs by case only from {twin}, which is there", name, f"name it {twin}, or otherwise")
     return Places(resolved(Path("runs") / name), platformdirs.user_cache_path("kanjiprep"))
+
+
+def _twin(name: str) -> str:
+    """The run that macOS and Windows would take for ``name``, though it is spelt otherwise; empty if none is."""
+    try:
+        there = {one.name for one in Path("runs").iterdir()}
+    except OSError:
+        return ""
+    twins = (one for one in there if one.casefold() == name.casefold())
+    return "" if name in there else next(twins, "")
 
 
 def market() -> Market:

@@ -8,11 +8,10 @@ from types import MappingProxyType
 
 import click
 
-from kanjiprep.cli import screens, talk
+from kanjiprep.cli import completed, options, screens, talk
 from kanjiprep.errors import Interrupted, TrainerError, UsageError
 
-_RUN = click.argument("run")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+_RUN = click.argument("run", shell_complete=completed.run)
 
 
 @click.command(
@@ -24,23 +23,24 @@ Examples:
   kanjiprep monitor runs/sd35-large-lora --json""",
 )
 @_RUN
-@click.option("--once", is_flag=True, help="Look once instead of watching it to its end.")
+@click.option("--once", is_flag=True, help="Look once, without watching the run to its end.")
 @click.option(
     "--tunnel",
     type=click.IntRange(1, 65535),
     metavar="PORT",
-    help="Have this port of its box here too, for TensorBoard.",
+    help="Open this port of the run's box here too, for TensorBoard.",
 )
-@_JSON
+@options.JSON
 def monitor(run: str, once: bool, tunnel: int | None, as_json: bool) -> int:
-    """Show how far RUN is, what it shows and costs, and what is wrong with it.
+    """Show how far RUN is, what it costs, and what is wrong with it.
 
-    RUN is a run folder, or a name in runs/; it may be running, over, crashed, or a copy. It is only read.
-    Watched to its end, the exit code is that of launch-simpletuner; looked at once, it is 0.
+    RUN is a run folder, or its name in runs/. It may be running, over or crashed. It is only read.
 
-    A run on a box is looked at there, and what it has made is brought here as it goes. A connection that is
-    lost is made again for as long as it takes; the run does not need it. A machine that is rented for it is
-    given back once the run is over and all of it is here.
+    A run on a box is looked at there, and what it has made is brought here as it goes. If the connection is lost,
+    it is made again, for as long as that takes. The run does not need it. A rented box is given back once the run
+    is over and all of it is here.
+
+    Watched to its end, the exit code is that of kanjiprep launch-simpletuner. Looked at once, it is 0.
     """
     from kanjiprep.cli import renting, there
     from kanjiprep.training.remote import place
@@ -51,9 +51,9 @@ def monitor(run: str, once: bool, tunnel: int | None, as_json: bool) -> int:
     if found is not None:
         attended = there.reached(*found, as_json)
         return renting.attend(attended, lambda: there.monitor(attended, once, tunnel, as_json))
+    folder = files.find(run)
     if tunnel is not None:
         raise UsageError("is for a run on a box", "--tunnel", "this one is here")
-    folder = files.find(run)
     if once or as_json:
         screens.show(Window(folder).look(), as_json)
         return 0
@@ -73,14 +73,15 @@ Examples:
   kanjiprep stop sd35-large-lora --now""",
 )
 @_RUN
-@click.option("--now", is_flag=True, help="Ask for no checkpoint.")
-@_JSON
+@click.option("--now", is_flag=True, help="Make no checkpoint first.")
+@options.JSON
 def stop(run: str, now: bool, as_json: bool) -> None:
-    """Have RUN make a checkpoint, end it, and see that nothing of it is left.
+    """Have RUN make a checkpoint, end it, and see that none of its processes is left.
 
-    The trainer makes it after its present step. Its supervisor does all this; if that is gone and the
-    trainer is not, this command takes its place. What a run on a box has made is brought here, and each file
-    of it compared; a box that was rented for it is given back then.
+    RUN is a run folder, or its name in runs/. The checkpoint is made after the present step.
+
+    What a run on a box has made is brought here, and every file of it is compared. A rented box is given back
+    then.
     """
     from kanjiprep.cli import renting, there
     from kanjiprep.training.remote import place

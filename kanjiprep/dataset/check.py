@@ -86,7 +86,7 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
     target = resolved(sheet_path) if sheet_path else at.with_name(f"{at.name}-sheet.png")
     if at in target.parents:
         raise UsageError("--sheet is inside the dataset, which it would make unfit", str(target), "put it elsewhere")
-    facts = gather(at, workers, progress)
+    facts = _gather(at, workers, progress)
     checked = _judged(at, facts, target)
     names = [name for name, _ in facts.rows if name in facts.files]
     troubled = frozenset(name for problem in checked.problems for item in problem.items for name in item.files)
@@ -101,14 +101,14 @@ def judge(path: Path, workers: int, progress: Progress) -> Checked:
         DatasetError: As ``check``.
     """
     at = resolved(path)
-    return _judged(at, gather(at, workers, progress), None)
+    return _judged(at, _gather(at, workers, progress), None)
 
 
 def _judged(at: Path, facts: Facts, drawn: Path | None) -> Checked:
     return Checked(at, problems.find(facts), _statistics(at, facts), drawn)
 
 
-def gather(path: Path, workers: int, progress: Progress) -> Facts:
+def _gather(path: Path, workers: int, progress: Progress) -> Facts:
     """All that the judges need to know of the folder ``path``.
 
     Raises:

@@ -20,8 +20,8 @@ from kanjiprep.progress import Progress
 
 SKIPPED: Final = "skipped.csv"
 CARD: Final = "README.md"
-CERTIFICATE: Final = "build.json"
-SUMS: Final = "SHA256SUMS"
+CERTIFICATE: Final = receipt.CERTIFICATE
+SUMS: Final = receipt.SUMS
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 

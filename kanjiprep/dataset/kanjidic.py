@@ -11,6 +11,7 @@ from kanjiprep.errors import InputError
 
 JOUYOU_GRADES = (1, 2, 3, 4, 5, 6, 8)
 """KANJIDIC2's grades that make up the 2,136 Jouyou kanji; 9 and 10 are Jinmeiyou."""
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,8 @@ def _numbers(group: etree._Element | None, tags: tuple[str, ...], literal: str, 
     found: dict[str, list[int]] = {tag: [] for tag in tags}
     for child in () if group is None else group.iter(*tags):
         text = (child.text or "").strip()
-        if not (text.isascii() and text.isdigit()):
-            raise InputError(f"{child.tag!s} of {literal} is {text!r}, not a number", at, "use the upstream file")
+        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            raise InputError(f"{child.tag!s} of {literal} is {text!r:.40}, not a number", at, "use the upstream file")
         if child.get("rad_type", "classical") == "classical":
             found[str(child.tag)].append(int(text))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +45,7 @@ _USUAL_STYLE = {
     "stroke-linecap": "round",
     "stroke-linejoin": "round",
 }
+_MOST_DIGITS = 9
 _USUAL_ROOT = frozenset(("width", "height", "viewBox"))
 
 
@@ -194,9 +196,16 @@ def _parse_single(data: bytes, where: str) -> Iterator[GlyphStrokes]:
 def _glyph(
     codepoint: int, strokes: tuple[Stroke, ...], tree: Component, svg: bytes | None, where: str
 ) -> GlyphStrokes:
+    if not _is_character(codepoint):
+        raise InputError(f"its code point {f'{codepoint:x}':.20} is no character", where, "use the upstream file")
     if not strokes:
         raise InputError(f"{chr(codepoint)} has no strokes", where, "use the upstream file")
     return GlyphStrokes(codepoint, strokes, tree, svg, where)
+
+
+def _is_character(codepoint: int) -> bool:
+    """Whether it is within Unicode, and no half of a surrogate pair."""
+    return codepoint <= sys.maxunicode and not 0xD800 <= codepoint <= 0xDFFF  # noqa: PLR2004
 
 
 def _stroke(path: etree._Element) -> Stroke:
@@ -205,9 +214,9 @@ def _stroke(path: etree._Element) -> Stroke:
 
 def _component(group: etree._Element, tag: str, where: str) -> Component:
     part = _kvg(group, "part")
-    if part and not (part.isascii() and part.isdecimal()):
+    if part and not (part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS):
         raise InputError(
-            f"kvg:part is {part!r}, not a number", f"{where}:{group.sourceline}", "use the upstream file"
+            f"kvg:part is {part!r:.40}, not a number", f"{where}:{group.sourceline}", "use the upstream file"
         )
     children: list[Component] = []
     strokes = 0

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kanjiprep import tokens
+from kanjiprep import metadata, tokens
 from kanjiprep.dataset import inspection
 from kanjiprep.dataset.folder import Certificate, picture_name
 from kanjiprep.dataset.inspection import Picture
+from kanjiprep.paths import unportable
 
 NEAR: Final = 0.95
 """Correlation of thumbnails from which two pictures count as nearly the same: 3 pairs in the published set."""
 LEAST_INK: Final = 0.001
 """Share of ink below which a picture counts as blank; the lightest kanji, 丶, has 0.009."""
-
-_UNSAFE = frozenset('<>:"/\\|?*,') | {chr(code) for code in range(32)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def find(facts: Facts) -> tuple[Problem, ...]:
 
 def _rows(facts: Facts) -> Iterator[Problem]:
     names = [name for name, _ in facts.rows]
-    no_rows = () if names else (Item((), "metadata.csv"),)
+    no_rows = () if names else (Item((), metadata.NAME),)
     yield _error("no_rows", "the table has no row", no_rows, "build the dataset")
     missing = [name for name in names if name not in facts.files]
     yield _error("missing_picture", "rows name pictures that are not there", _each(missing), "restore them")
@@ -93,7 +91,7 @@ def _rows(facts: Facts) -> Iterator[Problem]:
     yield _error("missing_row", "pictures have no row, so loading drops them silently", _each(strangers), "move them")
     twice = [name for name, count in Counter(names).items() if count > 1]
     yield _error("duplicate_row", "pictures have more than one row", _each(twice), "keep one row each")
-    unsafe = [name for name in names if _UNSAFE & set(name) or unicodedata.normalize("NFC", name) != name]
+    unsafe = [name for name in names if "," in name or unportable(name)]
     yield _error("unsafe_name", "file names do not survive every system", _each(unsafe), "rename them")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypedDict
 
 from lxml import etree
 
@@ -17,10 +17,21 @@ MAX_DEPTH: Final = 64
 _DECLARED_ENCODING = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["']""")
 _READABLE_ENCODINGS = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
+
+class _Safety(TypedDict):
+    resolve_entities: bool
+    no_network: bool
+    load_dtd: bool
+    huge_tree: bool
+    remove_comments: bool
+    remove_pis: bool
+
+
 # What lxml would do by default is written out where it keeps strangers out.
-_PARSER: Final[etree.XMLParser] = etree.XMLParser(
+_SAFE: Final = _Safety(
     resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
 )
+_PARSER: Final[etree.XMLParser] = etree.XMLParser(**_SAFE)
 
 
 def parse(data: bytes, where: str) -> etree._Element:
@@ -29,11 +40,11 @@ def parse(data: bytes, where: str) -> etree._Element:
     Raises:
         InputError: If it is empty, not UTF-8, declares entities, nests too deeply or is malformed.
     """
-    refuse_dangerous(data, where)
+    _refuse_dangerous(data, where)
     try:
         root: etree._Element = etree.fromstring(data, _PARSER)
     except etree.XMLSyntaxError as error:
-        raise malformed(error, where) from error
+        raise _malformed(error, where) from error
     refuse_deep(root, where)
     return root
 
@@ -46,17 +57,8 @@ def iterate(data: bytes, where: str, root_tag: str, tags: tuple[str, ...]) -> It
     Raises:
         InputError: As ``parse`` does, and if the root is not ``root_tag``.
     """
-    refuse_dangerous(data, where)
-    events = etree.iterparse(
-        io.BytesIO(data),
-        tag=tags,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
+    _refuse_dangerous(data, where)
+    events = etree.iterparse(io.BytesIO(data), tag=tags, **_SAFE)
     try:
         for _, element in events:
             parent = element.getparent()
@@ -67,7 +69,7 @@ def iterate(data: bytes, where: str, root_tag: str, tags: tuple[str, ...]) -> It
             while element.getprevious() is not None:
                 del parent[0]
     except etree.XMLSyntaxError as error:
-        raise malformed(error, where) from error
+        raise _malformed(error, where) from error
     root = events.root
     if root is not None and root.tag != root_tag:
         raise InputError(
@@ -77,7 +79,7 @@ def iterate(data: bytes, where: str, root_tag: str, tags: tuple[str, ...]) -> It
         )
 
 
-def refuse_dangerous(data: bytes, where: str) -> None:
+def _refuse_dangerous(data: bytes, where: str) -> None:
     """Refuse what must not even reach the parser.
 
     Entities are never declared by KANJIDIC2 or KanjiVG, so any declaration is refused, which leaves
@@ -120,7 +122,7 @@ def refuse_deep(root: etree._Element, where: str) -> None:
     )
 
 
-def malformed(error: etree.XMLSyntaxError, where: str) -> InputError:
+def _malformed(error: etree.XMLSyntaxError, where: str) -> InputError:
     """The parser's complaint as one line with file and line."""
     message = (error.msg or "no message").split(", line ")[0]
     return InputError(f"not well-formed XML: {message}", f"{where}:{error.lineno or 1}", "fetch it again")

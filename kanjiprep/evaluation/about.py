@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +12,37 @@ from kanjiprep.errors import KanjiprepError
 from kanjiprep.evaluation import history
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.judged import Cost, DatasetShort, Fact, WeightPoint
-from kanjiprep.training import presets, prompts
+from kanjiprep.training import prompts
+from kanjiprep.training.run_spec import RunSpec
 from kanjiprep.training.running import run_source
 from kanjiprep.training.running.run_source import Environment
 
 
-def settings(run: Path) -> dict[str, str]:
-    """The spec of ``run`` as it was resolved: ``optimizer.learning_rate`` to ``0.0001``, without its prose.
-
-    Raises:
-        TrainerError: If run.toml cannot be read or is not understood.
-    """
-    run_source.spec(run)
-    table = tomllib.loads((run / presets.SPEC).read_text("utf-8-sig"))
-    return {name: value for name, value in _flat(table) if name not in ("title", "why")}
+def settings(spec: RunSpec) -> dict[str, str]:
+    """All that ``spec`` says: ``optimizer.learning_rate`` to ``0.0001``, without its prose."""
+    return {name: value for name, value in _flat(asdict(spec)) if name not in ("title", "why")}
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for name, value in table.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        elif value is not None:
+            yield f"{before}{name}", ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def shown_prompts(run: Path) -> dict[str, str]:
-    """Prompts by short name, in their style if the file that the trainer read is there.
+def shown_prompts(run: Path, spec: RunSpec) -> dict[str, str]:
+    """Prompts of ``run`` by short name, in their style if the file that the trainer read is there.
 
     Raises:
         TrainerError: If they cannot be read.
     """
-    return run_source.prompts(run) or dict(run_source.spec(run).validation.prompts)
+    return run_source.prompts(run) or dict(spec.validation.prompts)
 
 
-def plain_prompts(run: Path) -> dict[str, str]:
-    """Prompts by short name without a style around them, as far as their files are here.
-
-    Raises:
-        TrainerError: If the spec cannot be read.
-    """
-    found, problems = prompts.load(run_source.spec(run).validation, run)
+def plain_prompts(run: Path, spec: RunSpec) -> dict[str, str]:
+    """Prompts of ``run`` by short name without a style around them, as far as their files are here."""
+    found, problems = prompts.load(spec.validation, run)
     return dict(found.plain) if not problems else {}
 
 

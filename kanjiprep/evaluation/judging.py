@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from kanjiprep.errors import DatasetError, InputError, TrainerError
 from kanjiprep.evaluation import (
     about,
     cell_pixels,
-    choose,
     features,
     history,
     pictures,
@@ -20,12 +18,13 @@ from kanjiprep.evaluation import (
     score,
     trained,
     training_pictures,
+    verdict,
 )
 from kanjiprep.evaluation.bands import Bands
 from kanjiprep.evaluation.cells import Cell
-from kanjiprep.evaluation.choose import Candidate, Flag, Verdict
+from kanjiprep.evaluation.choose import Flag
 from kanjiprep.evaluation.judge import see
-from kanjiprep.evaluation.judged import Cost, Curves, DatasetShort, JudgedRun, JudgedStep, PictureScore, WeightPoint
+from kanjiprep.evaluation.judged import Cost, Curves, DatasetShort, JudgedRun, PictureScore, WeightPoint
 from kanjiprep.evaluation.reference import Training
 from kanjiprep.evaluation.weights import drift
 from kanjiprep.evaluation.weights.drift import Effort
@@ -92,14 +91,14 @@ def of_run(folder: Path, ways: Ways, progress: Progress, *, must_see: bool = Fal
     _refuse_unbegun(folder)
     notes: list[str] = []
     seen, state, order = Window(folder).look(), run_source.state(folder), files.read_order(folder)
-    environment = run_source.environment(folder)
+    spec, environment = run_source.spec(folder), run_source.environment(folder)
     cells = _cells(folder, state, ways, notes, must_see=must_see)
     training = training_pictures.of_run(folder, environment, ways.dataset, notes) if cells else None
-    found, bands = _judged(cells, training, ways, about.plain_prompts(folder), progress, notes)
+    found, bands = _judged(cells, training, ways, about.plain_prompts(folder, spec), progress, notes)
     phases = history.phases(state.steps)
-    weights = _weights(folder, state, ways.effort, progress, notes)
-    seen_steps = _steps(found, _against(state, phases, weights), _kept(folder, state, notes))
-    verdict, steps = _verdict(found, seen_steps, notes)
+    weights = _weights(folder, state, ways.effort, progress, notes) if spec.model.train == "lora" else ()
+    against, kept = _against(state, phases, weights), _kept(folder, state, notes)
+    chosen, steps = verdict.verdict_of(found, against, kept, notes)
     cost = history.cost(state, order)
     return JudgedRun(
         name=folder.name,
@@ -108,15 +107,15 @@ def of_run(folder: Path, ways: Ways, progress: Progress, *, must_see: bool = Fal
         reason=seen.reason,
         step=state.step,
         total_steps=order.total_steps,
-        prompts=about.shown_prompts(folder),
-        verdict=verdict,
+        prompts=about.shown_prompts(folder, spec),
+        verdict=chosen,
         steps=steps,
         pictures=found,
         curves=history.curves(state.steps),
         phases=phases,
         weights=weights,
         cost=cost,
-        settings=about.settings(folder),
+        settings=about.settings(spec),
         dataset=about.dataset(folder, environment),
         warnings=tuple(notes),
         facts=about.facts(bands, cost, weights),
@@ -141,7 +140,8 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
     notes: list[str] = []
     training = training_pictures.of_dataset(dataset_of(ways))
     found, bands = _judged(cells, training, ways, {}, progress, notes)
-    verdict, steps = _verdict(found, _steps(found, {}, {one.step: "" for one in cells if not one.is_base}), notes)
+    kept = {one.step: "" for one in cells if not one.is_base}
+    chosen, steps = verdict.verdict_of(found, {}, kept, notes)
     cost = Cost(0.0, None, "", None)
     return JudgedRun(
         name=name,
@@ -151,7 +151,7 @@ def of_cells(name: str, folder: Path, cells: Sequence[Cell], ways: Ways, progres
         step=max((one.step for one in cells), default=0),
         total_steps=max((one.step for one in cells), default=0),
         prompts={one.prompt: one.prompt for one in cells},
-        verdict=verdict,
+        verdict=chosen,
         steps=steps,
         pictures=found,
         curves=Curves((), (), (), ()),
@@ -218,9 +218,7 @@ def _judged(
 def _weights(
     run: Path, state: RunState, effort: Effort, progress: Progress, notes: list[str]
 ) -> tuple[WeightPoint, ...]:
-    """Norms of the adapters that are there; none of a full fine-tune."""
-    if run_source.spec(run).model.train != "lora":
-        return ()
+    """Norms of the adapters that are there."""
     adapters = ((one.step, run / one.path / WEIGHTS) for one in state.checkpoints)
     there = [(step, path) for step, path in adapters if path.is_file()]
     try:
@@ -247,64 +245,3 @@ def _kept(run: Path, state: RunState, notes: list[str]) -> dict[int, str]:
         notes.append("no checkpoint is in the run folder; the choice is by their pictures alone")
         return {one.step: one.path for one in state.checkpoints}
     return there
-
-
-def _steps(
-    found: Sequence[PictureScore], against: Mapping[int, tuple[Flag, ...]], kept: Mapping[int, str]
-) -> tuple[JudgedStep, ...]:
-    """Every step that has a checkpoint or pictures."""
-    of: dict[int, list[PictureScore]] = {step: [] for step in {*against, *kept}}
-    for one in found:
-        if not one.cell.is_base:
-            of.setdefault(one.cell.step, []).append(one)
-    return tuple(_step(step, of[step], against.get(step, ()), kept) for step in sorted(of))
-
-
-def _step(step: int, found: Sequence[PictureScore], against: tuple[Flag, ...], kept: Mapping[int, str]) -> JudgedStep:
-    style, shape, points = score.means(found)
-    return JudgedStep(
-        step=step,
-        has_weights=step in kept,
-        path=kept.get(step, ""),
-        pictures=len(found),
-        style=style,
-        shape=shape,
-        score=points,
-        flags=(*score.flags(found), *against),
-    )
-
-
-def _verdict(
-    found: Sequence[PictureScore], steps: Sequence[JudgedStep], notes: list[str]
-) -> tuple[Verdict, tuple[JudgedStep, ...]]:
-    """Which of the checkpoints with pictures, and the steps with what the choice itself holds against them."""
-    usable = [one for one in steps if one.has_weights]
-    bare = [one for one in usable if not one.pictures]
-    if bare and len(bare) < len(usable):
-        notes.append(f"{len(bare)} of {len(usable)} checkpoints have no pictures, and are not judged")
-    verdict = choose.choose(candidates(steps, found))
-    flags = {one.step: one.flags for one in verdict.ranked}
-    if bare and len(bare) == len(usable):
-        why = f"none of its {len(usable)} checkpoints has a validation picture to be judged by"
-        verdict = replace(verdict, why=why)
-    elif verdict.status == "none":
-        verdict = replace(verdict, why=f"{verdict.why}{_exploded([one for one in found if one.cell.step in flags])}")
-    return verdict, tuple(replace(one, flags=flags.get(one.step, one.flags)) for one in steps)
-
-
-def _exploded(found: Sequence[PictureScore]) -> str:
-    """What is wrong with the pictures of checkpoints of which none is sound, in words; nothing if it is not they."""
-    own = [one for one in found if not one.cell.is_base]
-    kinds = Counter(one.fault.partition(":")[0] for one in own if one.fault)
-    told = ", ".join(kind for kind, _ in kinds.most_common())
-    return f"; exploded pictures: {kinds.total()} of {len(own)} ({told})" if kinds else ""
-
-
-def candidates(steps: Sequence[JudgedStep], found: Sequence[PictureScore]) -> tuple[Candidate, ...]:
-    """The checkpoints that can be chosen among: those that are there and have pictures."""
-    return tuple(_candidate(one, found) for one in steps if one.has_weights and one.pictures)
-
-
-def _candidate(step: JudgedStep, found: Sequence[PictureScore]) -> Candidate:
-    scores = {one.cell.key: one.score for one in found if one.cell.step == step.step and not one.cell.is_base}
-    return Candidate(step.step, scores, step.flags)

@@ -10,6 +10,8 @@ Bools = NDArray[np.bool_]
 
 CERTAIN = 0.5
 """A component is found where its probability is above."""
+_NEWTON_STEPS = 50
+"""Of the logistic curve, at most; it stands still after ten or so."""
 
 
 def average_precision(probabilities: Floats, truth: Bools) -> float:
@@ -53,7 +55,7 @@ def rank_correlation(one: Floats, other: Floats) -> float:
     return float(first @ second) / spread if spread else 0.0
 
 
-def logistic(values: Floats, labels: Bools, steps: int = 50) -> tuple[float, float]:
+def logistic(values: Floats, labels: Bools) -> tuple[float, float]:
     """Slope and middle of the logistic curve that tells the labels by the values.
 
     Newton's steps on the likelihood with a weak pull of the slope to 0, so that values which part the labels
@@ -62,7 +64,6 @@ def logistic(values: Floats, labels: Bools, steps: int = 50) -> tuple[float, flo
     Args:
         values: (N,).
         labels: (N,).
-        steps: At most so many.
     """
     if not labels.any() or labels.all():
         return 0.0, 0.0
@@ -70,7 +71,7 @@ def logistic(values: Floats, labels: Bools, steps: int = 50) -> tuple[float, flo
     rows = np.stack([np.ones(len(values)), (values - centre) / spread], 1)
     pull = np.diag([1e-6, 1e-2])
     found = np.zeros(2)
-    for _ in range(steps):
+    for _ in range(_NEWTON_STEPS):
         chance = 1 / (1 + np.exp(-rows @ found))
         slope = rows.T @ (labels - chance) - pull @ found
         bend = rows.T @ (rows * (chance * (1 - chance))[:, None]) + pull

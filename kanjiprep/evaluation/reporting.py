@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kanjiprep.dataset import sources
 from kanjiprep.errors import TrainerError, UsageError, os_reason
-from kanjiprep.evaluation import cell_pixels, judging, score_text, scoring
+from kanjiprep.evaluation import cell_pixels, judging, score_text, scoring, verdict
 from kanjiprep.evaluation import compare as comparing
 from kanjiprep.evaluation.cells import Cell
 from kanjiprep.evaluation.compare import Comparison, Contestant
@@ -77,7 +77,7 @@ def compare(runs: Sequence[JudgedRun]) -> Comparison | None:
     """Which of several runs, each of another name, is best; None for one."""
     if len(runs) == 1:
         return None
-    some = [Contestant(run.name, judging.candidates(run.steps, run.pictures), run.verdict) for run in runs]
+    some = [Contestant(run.name, verdict.candidates(run.steps, run.pictures), run.verdict) for run in runs]
     return comparing.compare(some)
 
 

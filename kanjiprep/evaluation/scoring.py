@@ -72,7 +72,7 @@ def score(source: Source, ways: Ways, progress: Progress) -> Scored:
     """
     run = None if source.is_of_pictures else _run(source.place)
     if run is None:
-        return Scored(of_pictures(source, ways, progress), ())
+        return Scored(_of_pictures(source, ways, progress), ())
     judged = judging.of_run(run, ways, progress, must_see=True)
     if not judged.pictures:
         what = "has no validation pictures, so nothing can be judged"
@@ -110,7 +110,7 @@ def find(place: str) -> Path:
         raise InputError("is no run", place, remedy) from error
 
 
-def of_pictures(source: Source, ways: Ways, progress: Progress) -> JudgedRun:
+def _of_pictures(source: Source, ways: Ways, progress: Progress) -> JudgedRun:
     """Pictures of a folder or a strip, judged as those of a run.
 
     Raises:

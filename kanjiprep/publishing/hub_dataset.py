@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
-from kanjiprep import __version__, metadata, receipt
+from kanjiprep import metadata, receipt
 from kanjiprep.dataset import characters
 from kanjiprep.dataset.folder import CARD, PICTURE_SUFFIXES
-from kanjiprep.errors import DatasetError, os_reason
-from kanjiprep.publishing import hub_fetch, layouts, names, parquet_rows, restore, staging
+from kanjiprep.errors import DatasetError
+from kanjiprep.publishing import hub_kept, layouts, parquet_rows, restore
 from kanjiprep.publishing.destination import Remote, RemoteFile
 from kanjiprep.publishing.hub.courier import Hub
 from kanjiprep.publishing.hub.patience import Patience
 from kanjiprep.publishing.hub_fetch import Wanted
+from kanjiprep.publishing.hub_kept import Kind
 from kanjiprep.receipt import Receipt
 
 
@@ -31,33 +31,13 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
         HubError: If it cannot be had, or there is no room for it.
         DatasetError: If it is no dataset of pictures with captions, or was changed here since it was fetched.
     """
-    names.refuse_repo(wanted.repo_id)
-    names.refuse_revision(wanted.revision, "a revision")
-    if names.COMMIT.fullmatch(wanted.revision) and _is_here(
-        folder := _folder(store, wanted, wanted.revision), wanted
-    ):
-        return folder
-    patience.say(f"asking {hub.endpoint} for {wanted.repo_id}")
-    remote = hub_fetch.look(hub, patience, wanted)
-    pinned = Wanted(wanted.repo_id, remote.head)
-    folder = _folder(store, wanted, remote.head)
-    if _is_here(folder, pinned):
-        return folder
-    files = _select(remote, wanted)
-    with staging.opened(store / ".fetching", folder.name, wait=True) as scratch:
-        if _is_here(folder, pinned):  # another was at it, and is done
-            return folder
-        staging.refuse_cramped(scratch, 2 * sum(one.size for one in files.values()))
-        whole = scratch / "whole"
-        hub_fetch.download(hub, patience, wanted, remote, files, scratch / "files")
-        _restore(scratch / "files", whole, wanted, patience)
+
+    def make(files: Path, whole: Path, remote: Remote) -> None:
+        _restore(files, whole, wanted, patience)
         receipt.write(whole, _receipt(hub.endpoint, wanted, remote, whole))
-        _put(whole, folder)
-    return folder
 
-
-def _folder(store: Path, wanted: Wanted, commit: str) -> Path:
-    return store / f"{wanted.slug}@{commit[:12]}"
+    kind = Kind(_is_here, lambda remote: _select(remote, wanted), make, copies=2, error=DatasetError)
+    return hub_kept.fetch(hub, patience, wanted, store, kind)
 
 
 def _is_here(folder: Path, pinned: Wanted) -> bool:
@@ -79,14 +59,6 @@ def _restore(files: Path, whole: Path, wanted: Wanted, patience: Patience) -> No
         inside = error.where.removeprefix(str(files)).lstrip("/")
         where = f"{inside} of {wanted.repo_id}" if inside else wanted.repo_id
         raise DatasetError(error.what, where, error.remedy) from error
-
-
-def _put(whole: Path, folder: Path) -> None:
-    """Rename ``whole`` into its place."""
-    try:
-        whole.rename(folder)
-    except OSError as error:
-        raise DatasetError(f"cannot be put here: {os_reason(error)}", str(folder), "move away what is") from error
 
 
 def _select(remote: Remote, wanted: Wanted) -> Mapping[str, RemoteFile]:
@@ -114,8 +86,8 @@ def _receipt(endpoint: str, wanted: Wanted, remote: Remote, folder: Path) -> Rec
         digest=receipt.certified_digest(folder),
         content=receipt.content_of(folder),
         pictures=len(metadata.read_rows(folder / metadata.NAME)),
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        tool=f"kanjiprep {__version__}",
+        at=receipt.now(),
+        tool=receipt.TOOL,
         fetched=True,
         sha256={path: one.sha256 for path, one in remote.files.items() if one.sha256},
     )

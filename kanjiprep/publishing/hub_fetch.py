@@ -115,6 +115,10 @@ def download(
         )
     except HubFault as error:
         raise _told(error, hub, wanted) from error
+    _refuse_changed(files, scratch, wanted)
+
+
+def _refuse_changed(files: Mapping[str, RemoteFile], scratch: Path, wanted: Wanted) -> None:
     for path, one in files.items():
         if not (scratch / path).is_file() or not parcel.sent(scratch / path).is_at(one):
             raise HubError(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kanjiprep.errors import HubError, os_reason
-from kanjiprep.publishing import hub_fetch, names, staging
-from kanjiprep.publishing.destination import Remote
+from kanjiprep.errors import HubError
+from kanjiprep.evaluation.weights.safetensors_file import SUFFIX
+from kanjiprep.publishing import hub_kept, staging
+from kanjiprep.publishing.destination import Remote, RemoteFile
 from kanjiprep.publishing.hub.courier import Hub
 from kanjiprep.publishing.hub.patience import Patience
 from kanjiprep.publishing.hub_fetch import Wanted
+from kanjiprep.publishing.hub_kept import Kind
 from kanjiprep.training.running.attempts import WEIGHTS
 
-_SUFFIX = ".safetensors"
 _SHOWN = 5
 
 
@@ -28,31 +29,21 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
     Raises:
         HubError: If it cannot be had, holds no adapter or several, or cannot be kept here.
     """
-    names.refuse_repo(wanted.repo_id)
-    names.refuse_revision(wanted.revision, "a revision")
-    if names.COMMIT.fullmatch(wanted.revision) and (kept := _kept(store, wanted, wanted.revision)).is_dir():
-        return kept
-    patience.say(f"asking {hub.endpoint} for {wanted.repo_id}")
-    remote = hub_fetch.look(hub, patience, wanted)
-    kept = _kept(store, wanted, remote.head)
-    if kept.is_dir():
-        return kept
-    file = _adapter(remote, wanted)
-    with staging.opened(store / ".fetching", kept.name, wait=True) as scratch:
-        if not kept.is_dir():  # another may have been at it, and is done
-            staging.refuse_cramped(scratch, remote.files[file].size)
-            hub_fetch.download(hub, patience, wanted, remote, {file: remote.files[file]}, scratch / "files")
-            _keep(scratch, file, kept)
-    return kept
 
+    def select(remote: Remote) -> dict[str, RemoteFile]:
+        file = _adapter(remote, wanted)
+        return {file: remote.files[file]}
 
-def _kept(store: Path, wanted: Wanted, commit: str) -> Path:
-    return store / f"{wanted.slug}@{commit[:12]}"
+    def make(files: Path, whole: Path, remote: Remote) -> None:
+        staging.link(files / _adapter(remote, wanted), whole / WEIGHTS)
+
+    kind = Kind(lambda folder, _: folder.is_dir(), select, make, copies=1, error=HubError)
+    return hub_kept.fetch(hub, patience, wanted, store, kind)
 
 
 def _adapter(remote: Remote, wanted: Wanted) -> str:
     """The file of weights: the one with the usual name, or the only one."""
-    found = sorted(path for path in remote.files if path.endswith(_SUFFIX) and "/" not in path)
+    found = sorted(path for path in remote.files if path.endswith(SUFFIX) and "/" not in path)
     if WEIGHTS in found:
         return WEIGHTS
     if len(found) != 1:
@@ -60,14 +51,3 @@ def _adapter(remote: Remote, wanted: Wanted) -> str:
         what = several if found else f"holds no {WEIGHTS}"
         raise HubError(what, wanted.repo_id, "give the repository of a LoRA, or download its file and give that")
     return found[0]
-
-
-def _keep(scratch: Path, file: str, kept: Path) -> None:
-    """Rename the file that has arrived, with its folder, into its place."""
-    whole = scratch / "whole"
-    try:
-        whole.mkdir()
-        (scratch / "files" / file).rename(whole / WEIGHTS)
-        whole.rename(kept)
-    except OSError as error:
-        raise HubError(f"cannot be put here: {os_reason(error)}", str(kept), "move away what is there") from error

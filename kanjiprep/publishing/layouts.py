@@ -68,21 +68,8 @@ def lay_out(checked: Checked, there: Destination, layout: Layout, out: Path, pro
         HubError: If the card there cannot be merged, or ``out`` cannot be written.
     """
     at = checked.folder
-    rows = metadata.read_rows(at / metadata.NAME)
-    if layout == "parquet":
-        made = shards.write(at, out, progress)
-        info: Info | None = Info(tuple(shards.features()), made.rows, made.table_bytes, made.file_bytes)
-        last, shown = out, _samples(at, rows, out)
-    else:
-        last, info, shown = out / "last", None, _spread(at, rows)
-        _link_pictures(at, rows, out / "first")
+    folders, info, shown = _pictures(at, layout, out, progress)
     certificate, notes = _certificate(checked)
-    is_whole = certificate is not None and certificate.digest != ""
-    beside = [name for name in (BESIDE if is_whole else (folder.SKIPPED,)) if (at / name).is_file()]
-    for name in (*beside, *(() if layout == "parquet" else texts(at))):
-        staging.link(at / name, last / name)
-    if certificate is not None and not is_whole:
-        (last / folder.CERTIFICATE).write_bytes(folder.certificate_json(certificate))
     facts = DatasetFacts(
         repo_id=there.wish.repo_id,
         layout=layout,
@@ -90,12 +77,35 @@ def lay_out(checked: Checked, there: Destination, layout: Layout, out: Path, pro
         certificate=certificate,
         info=info,
         examples=shown,
-        beside=tuple(beside),
+        beside=_beside(at, layout, certificate, folders[-1]),
     )
     merged, of_card = _card(facts, there.card, at)
-    (last / folder.CARD).write_text(merged.text, "utf-8")
-    folders = (out,) if layout == "parquet" else (out / "first", last)
+    (folders[-1] / folder.CARD).write_text(merged.text, "utf-8")
     return LaidOut(folders, certificate.digest if certificate else "", (*notes, *of_card, *merged.notes))
+
+
+def _pictures(
+    at: Path, layout: Layout, out: Path, progress: Progress
+) -> tuple[tuple[Path, ...], Info | None, tuple[Example, ...]]:
+    """The pictures laid out; the folders to be sent, what is in their tables, and the examples of the card."""
+    rows = metadata.read_rows(at / metadata.NAME)
+    if layout == "files":
+        _link_pictures(at, rows, out / "first")
+        return (out / "first", out / "last"), None, _spread(at, rows)
+    made = shards.write(at, out, progress)
+    info = Info(tuple(shards.features()), made.rows, made.table_bytes, made.file_bytes)
+    return (out,), info, _samples(at, rows, out)
+
+
+def _beside(at: Path, layout: Layout, certificate: folder.Certificate | None, out: Path) -> tuple[str, ...]:
+    """What goes along with the pictures, laid out in ``out``; names of those files that are as they were built."""
+    is_whole = certificate is not None and certificate.digest != ""
+    beside = [name for name in (BESIDE if is_whole else (folder.SKIPPED,)) if (at / name).is_file()]
+    for name in (*beside, *(() if layout == "parquet" else texts(at))):
+        staging.link(at / name, out / name)
+    if certificate is not None and not is_whole:
+        (out / folder.CERTIFICATE).write_bytes(folder.certificate_json(certificate))
+    return tuple(beside)
 
 
 def texts(at: Path) -> list[str]:

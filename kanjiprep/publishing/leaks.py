@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from kanjiprep.errors import DatasetError, HubError, os_reason
+from kanjiprep.publishing.destination import CARD
 
 _SHAPES: Final = (
     ("a token of the Hub", rb"hf_(?:oauth_|jwt_)?[A-Za-z0-9]{30,}"),
@@ -80,7 +81,7 @@ def find(folder: Path, files: Iterable[str], secrets: Mapping[str, str], paths: 
             raise DatasetError(f"cannot be read: {os_reason(error)}", where, remedy) from error
 
 
-def find_in_text(name: str, text: str, secrets: Mapping[str, str], paths: Iterable[Path]) -> Iterator[Leak]:
+def _find_in_text(name: str, text: str, secrets: Mapping[str, str], paths: Iterable[Path]) -> Iterator[Leak]:
     """Every leak in a text that is called ``name``."""
     return _in_stream(name, io.BytesIO(text.encode()), _kinds(secrets, paths))
 
@@ -100,7 +101,7 @@ def _in_stream(name: str, stream: IO[bytes], kinds: Iterable[_Kind]) -> Iterator
     return (Leak(name, what, line) for what, line in found.items())
 
 
-def private_paths(environ: Mapping[str, str], near: Path) -> list[Path]:
+def _private_paths(environ: Mapping[str, str], near: Path) -> list[Path]:
     """Folders of this machine that nobody else needs to know: that of what is sent, and the home."""
     return [near, *([Path(environ["HOME"])] if environ.get("HOME") else [])]
 
@@ -117,7 +118,7 @@ def refuse_in(folder: Path, files: Iterable[str], environ: Mapping[str, str], ne
     Raises:
         DatasetError: Naming the first places, and no secret.
     """
-    refuse(find(folder, files, secrets_of(environ), private_paths(environ, near)), near)
+    refuse(find(folder, files, secrets_of(environ), _private_paths(environ, near)), near)
 
 
 def refuse_card(card: str | None, repo_id: str, environ: Mapping[str, str], near: Path) -> None:
@@ -126,7 +127,7 @@ def refuse_card(card: str | None, repo_id: str, environ: Mapping[str, str], near
     Raises:
         HubError: Naming the first places, and no secret.
     """
-    found = list(find_in_text("README.md", card or "", secrets_of(environ), private_paths(environ, near)))
+    found = list(_find_in_text(CARD, card or "", secrets_of(environ), _private_paths(environ, near)))
     if found:
         what = f"holds {found[0].what} in line {found[0].line}. Nothing was sent"
         raise HubError(what, f"README.md of {repo_id}", "take it out there, and make a new one if it was public")

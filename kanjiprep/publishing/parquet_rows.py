@@ -17,7 +17,7 @@ from kanjiprep.publishing import shards
 _CAPTIONS: Final = ("text", "caption")
 _KNOWN: Final = ("character", "codepoint", "meanings", "stroke_count")
 _BUFFER_BYTES: Final = 1 << 20
-_REMEDY: Final = "give another revision or another dataset"
+REMEDY: Final = "give another revision or another dataset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _columns(schema: Any, path: Path) -> _Columns:
     captions = [name for name in _CAPTIONS if name in kinds and _is_text(kinds[name])]
     if not pictures or not captions:
         wanted = "a column of pictures with their bytes, or one of captions named text or caption"
-        raise DatasetError(f"lacks {wanted}; its columns are {', '.join(kinds)!r:.300}", str(path), _REMEDY)
+        raise DatasetError(f"lacks {wanted}; its columns are {', '.join(kinds)!r:.300}", str(path), REMEDY)
     ours = shards.schema()
     return _Columns(
         picture="image" if "image" in pictures else pictures[0],
@@ -144,7 +144,7 @@ def _is_text(kind: Any) -> bool:
 def _row(record: Mapping[str, Any], columns: _Columns, index: int, where: str) -> Row:
     picture = record[columns.picture] or {}
     if not picture.get("bytes"):
-        raise DatasetError("holds no picture", where, _REMEDY)
+        raise DatasetError("holds no picture", where, REMEDY)
     name = _file_name(record, columns, str(picture.get("path") or ""), index, where)
     character = _character(record, name, where) if columns.has_characters else None
     return Row(name, record[columns.caption] or "", picture["bytes"], character)
@@ -155,7 +155,7 @@ def _file_name(record: Mapping[str, Any], columns: _Columns, path: str, index: i
     if columns.has_names:
         name = record["file_name"] or ""
         if not shards.is_safe(name):
-            raise DatasetError(f"{name!r:.100} is no safe name of a picture", where, _REMEDY)
+            raise DatasetError(f"{name!r:.100} is no safe name of a picture", where, REMEDY)
         return str(name)
     base = path.replace("\\", "/").rsplit("/", 1)[-1]
     return base if shards.is_safe(base) else f"{index:05d}.png"

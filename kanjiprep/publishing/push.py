@@ -6,11 +6,10 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kanjiprep import __version__, metadata, receipt
+from kanjiprep import metadata, receipt
 from kanjiprep.dataset import check as checking
 from kanjiprep.dataset.check import Checked
 from kanjiprep.errors import DatasetError, UsageError
@@ -183,8 +182,8 @@ def _receipt(there: Destination, laid: _Laid, done: Delivered, layout: Layout) -
         digest=laid.digest,
         content=laid.content,
         pictures=laid.pictures,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        tool=f"kanjiprep {__version__}",
+        at=receipt.now(),
+        tool=receipt.TOOL,
         fetched=False,
         sha256={path: one.sha256 for path, one in laid.packed.files.items()},
     )

@@ -19,7 +19,6 @@ from kanjiprep.progress import Progress
 from kanjiprep.publishing import parquet_rows, shards
 
 _STAGE: Final = "restore pictures"
-_REMEDY: Final = "give another revision or another dataset"
 
 
 def restore(snapshot: Path, out: Path, progress: Progress) -> None:
@@ -50,14 +49,12 @@ def restore(snapshot: Path, out: Path, progress: Progress) -> None:
         elif (snapshot / metadata.NAME).is_file():
             _copy_pictures(snapshot, aside, progress)
         else:
-            raise DatasetError(f"holds neither parquet files nor {metadata.NAME}", str(snapshot), _REMEDY)
+            raise DatasetError(f"holds neither parquet files nor {metadata.NAME}", str(snapshot), parquet_rows.REMEDY)
         _copy_if_there((folder.CARD, folder.SKIPPED), snapshot, aside)
         if certificate is not None and is_certified:
             _copy_if_there((folder.CERTIFICATE, folder.SUMS), snapshot, aside)
             _refuse_changed(aside, certificate, snapshot, progress)
-        elif (
-            certificate is not None and not certificate.digest
-        ):  # it says whose the pictures are, and vouches for none
+        elif certificate is not None and not certificate.digest:  # it says whose the pictures are, vouching for none
             _copy_if_there((folder.CERTIFICATE,), snapshot, aside)
 
 
@@ -80,13 +77,13 @@ def _unpack(files: Sequence[Path], aside: Path, progress: Progress) -> list[Char
     for path in files:
         for row in parquet_rows.read(path, len(captions)):
             if row.file_name in captions:
-                raise DatasetError(f"{row.file_name!r} has more than one row", str(path), _REMEDY)
+                raise DatasetError(f"{row.file_name!r} has more than one row", str(path), parquet_rows.REMEDY)
             _write(aside / row.file_name, row.picture)
             captions[row.file_name] = row.caption
             known += [row.character] if row.character else []
             progress(_STAGE, len(captions), total)
     if not captions:
-        raise DatasetError("has no rows", str(files[0]), _REMEDY)
+        raise DatasetError("has no rows", str(files[0]), parquet_rows.REMEDY)
     _write(aside / metadata.NAME, metadata.to_csv(captions.items()))
     return known
 

@@ -14,6 +14,7 @@ from kanjiprep.publishing import names
 from kanjiprep.publishing.choice import Chosen
 from kanjiprep.publishing.layouts import shortened
 from kanjiprep.publishing.model_facts import Base, Sampling, Training, TrainingData
+from kanjiprep.publishing.tuned import planned_alpha
 from kanjiprep.training import models, presets, schedule
 from kanjiprep.training.run_spec import CPU, RunSpec
 from kanjiprep.training.running import files, run_source
@@ -57,7 +58,7 @@ def read(run: Path, state: RunState, chosen: Chosen) -> RunFacts:
     return RunFacts(
         base=_base(run, spec),
         planned_rank=spec.lora.rank,
-        planned_alpha=spec.lora.alpha or float(spec.lora.rank),
+        planned_alpha=planned_alpha(spec),
         data=_data(run, environment),
         training=_training(run, state, chosen, spec, order, environment),
         sampling=Sampling(asked.inference_steps, asked.guidance, asked.size_px, asked.seed, asked.skip_layers),

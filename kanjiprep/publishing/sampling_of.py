@@ -14,6 +14,7 @@ from kanjiprep.training.running import run_source
 _SEED: Final = 42
 """Where no run has one: that of a spec that does not say."""
 _SHIFT_KEY: Final = "flow_schedule_shift"
+_NEGATIVE_KEY: Final = "validation_negative_prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,22 @@ def validation_shift(run: Path) -> float:
     Raises:
         TrainerError: If the run cannot be read.
     """
-    told = run_source.table(run / run_folder.CONFIG / configs.CONFIG).get(_SHIFT_KEY)
+    told = _told(run, _SHIFT_KEY)
     if isinstance(told, int | float) and not isinstance(told, bool):
         return float(told)
     return run_source.spec(run).training.flow_shift
+
+
+def validation_negative(run: Path) -> str | None:
+    """What pictures of a run's validation are not to show; None if the trainer was not told.
+
+    Raises:
+        TrainerError: If what it was told cannot be read.
+    """
+    told = _told(run, _NEGATIVE_KEY)
+    return told if isinstance(told, str) else None
+
+
+def _told(run: Path, key: str) -> object:
+    """What config.json, which the trainer read, has for ``key``."""
+    return run_source.table(run / run_folder.CONFIG / configs.CONFIG).get(key)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation import score_table
 from kanjiprep.evaluation.weights import lora
+from kanjiprep.paths import portable
 from kanjiprep.publishing import choice
 from kanjiprep.training import configs, models, presets, run_folder
 from kanjiprep.training.run_spec import FLAVOURS, RunSpec, Validation
@@ -24,6 +25,8 @@ _INDEX: Final = "config.json"
 _FILE: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]*")
 """The suffix of a file; a run may be named for a version, as in my-sd3.5-run."""
 _STRANGE: Final = re.compile(r"[^\w.-]+")
+_MOST_BYTES: Final = 120
+"""Of a name, so that the names of files which it begins are short enough too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Tuned:
         base: The model that it belongs to, a repository of the Hub or a folder; empty if nobody knows.
         run: The run folder, if it is of one.
         asked: How its run paints validation pictures.
+        alpha: That an adapter was trained with; None where there is no run.
         warnings: What speaks against it, a sentence each.
     """
 
@@ -54,6 +58,7 @@ class Tuned:
     base: str
     run: Path | None = None
     asked: Validation | None = None
+    alpha: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -97,16 +102,9 @@ def every(run: str) -> tuple[Tuned, ...]:
     return tuple(_tuned(folder, spec, choice.pick(folder, state, str(step), scores, file)) for step in steps)
 
 
-def alpha_of(tuned: Tuned) -> float | None:
-    """The alpha that ``tuned`` was trained with, by the spec of its run; None for what is of no run.
-
-    Raises:
-        TrainerError: If the run cannot be read.
-    """
-    if tuned.run is None:
-        return None
-    asked = run_source.spec(tuned.run).lora
-    return float(asked.rank) if asked.alpha is None else asked.alpha
+def planned_alpha(spec: RunSpec) -> float:
+    """The alpha of the adapter that ``spec`` asks for: the rank where it says none."""
+    return float(spec.lora.rank) if spec.lora.alpha is None else spec.lora.alpha
 
 
 def _run(wanted: str) -> Path:
@@ -147,6 +145,7 @@ def _tuned(run: Path, spec: RunSpec, chosen: choice.Chosen) -> Tuned:
         base=_base(run, spec),
         run=run,
         asked=spec.validation,
+        alpha=planned_alpha(spec),
         warnings=chosen.warnings,
     )
 
@@ -213,4 +212,4 @@ def _folder(path: Path) -> Tuned | None:
 
 
 def _named(words: Iterable[str]) -> str:
-    return _STRANGE.sub("-", "-".join(words)).strip("-.") or "lora"
+    return portable(_STRANGE.sub("-", "-".join(words)), "lora", _MOST_BYTES)

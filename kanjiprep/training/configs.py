@@ -19,12 +19,12 @@ from kanjiprep.training.run_spec import TINY, RunSpec
 from kanjiprep.training.schedule import Steps
 
 CONFIG: Final = "config.json"
-BACKENDS: Final = "multidatabackend.json"
+_BACKENDS: Final = "multidatabackend.json"
 PROMPTS: Final = "prompts.json"
 CAPTIONS: Final = "captions.jsonl"
 _NEEDED: Final = ("checkpoint_step_interval", "validation_step_interval", "checkpoints_total_limit")
 _PLACEHOLDER: Final = "{env:"
-FILES: Final = (CONFIG, BACKENDS, PROMPTS)
+FILES: Final = (CONFIG, _BACKENDS, PROMPTS)
 """What is rendered, each from the template of its name with ``.j2``."""
 
 
@@ -51,7 +51,7 @@ class Places:
         own = self.attempt or self.run
         config = own / "config"
         return {
-            "backends_path": str(config / BACKENDS),
+            "backends_path": str(config / _BACKENDS),
             "prompts_path": str(config / PROMPTS),
             "captions_path": str(self.run / "config" / CAPTIONS),
             "pictures_path": str(self.run / "pictures"),
@@ -79,7 +79,7 @@ class RenderedConfig:
 
     def files(self) -> dict[str, bytes]:
         """The bytes of each file, by name."""
-        return {CONFIG: _bytes(self.config), BACKENDS: _bytes(self.backends), PROMPTS: _bytes(self.prompts)}
+        return {CONFIG: _bytes(self.config), _BACKENDS: _bytes(self.backends), PROMPTS: _bytes(self.prompts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def render(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places, templa
     """
     words = values(spec, steps, prompts, places)
     made = {name: _document(templates, name, words) for name in FILES}
-    for name, kind in ((CONFIG, dict), (BACKENDS, list), (PROMPTS, dict)):
+    for name, kind in ((CONFIG, dict), (_BACKENDS, list), (PROMPTS, dict)):
         if not isinstance(made[name], kind):
             raise UsageError(f"makes no JSON {kind.__name__}", str(templates.paths[name]), "mend the template")
     for name, problem in _misshapen(made):
@@ -131,7 +131,7 @@ def render(spec: RunSpec, steps: Steps, prompts: Prompts, places: Places, templa
         if _PLACEHOLDER in json.dumps(made[name]).lower():
             what = "would hold {env:...}, for which the trainer puts in a variable of the environment"
             raise UsageError(what, name, "word it otherwise, or rename the folder")
-    return RenderedConfig(made[CONFIG], tuple(made[BACKENDS]), made[PROMPTS])
+    return RenderedConfig(made[CONFIG], tuple(made[_BACKENDS]), made[PROMPTS])
 
 
 def _misshapen(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -140,8 +140,8 @@ def _misshapen(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         value = made[CONFIG].get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield CONFIG, f"no {key} of at least 1, but {value!r:.40}"
-    if not all(isinstance(entry, dict) for entry in made[BACKENDS]):
-        yield BACKENDS, "a dataset that is no table"
+    if not all(isinstance(entry, dict) for entry in made[_BACKENDS]):
+        yield _BACKENDS, "a dataset that is no table"
     for name, text in made[PROMPTS].items():
         if not isinstance(text, str) or not SHORT_NAME.fullmatch(name):
             yield PROMPTS, f"a prompt {name!r:.40} that is no text by a short name"

@@ -89,5 +89,5 @@ def read(path: Path, where: str) -> DeepCheck:
         told = json.loads(path.read_text("utf-8"))
         problems = tuple(Problem(str(one["kind"]), str(one["key"]), str(one["text"])) for one in told["problems"])
         return DeepCheck(str(told["version"]), problems, dict(told["arrived"]), dict(told["types"]))
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise TrainerError("its check gave no answer that is understood", where, trainers.REMEDY) from error

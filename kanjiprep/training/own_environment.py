@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import KanjiprepError, os_reason
 from kanjiprep.progress import Progress
+from kanjiprep.training import locks
 
 _TELLING: Final = re.compile(r"\s*(Downloaded|Built) ")
 
@@ -69,8 +69,8 @@ def alone(where: Path, failure: Failure) -> Iterator[None]:
     """
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
-        with where.with_name(f".{where.name}.lock").open("w") as lock:
-            _take(lock.fileno(), where, failure)
+        with ExitStack() as stack:
+            _take(stack, where, failure)
             yield
     except OSError as error:
         what = f"cannot be set up: {os_reason(error)}"
@@ -89,8 +89,8 @@ def undone_on_failure(where: Path, *, is_new: bool, mode: int = 0o777) -> Iterat
         raise
 
 
-def _take(lock: int, where: Path, failure: Failure) -> None:
+def _take(stack: ExitStack, where: Path, failure: Failure) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        stack.enter_context(locks.held(where.with_name(f".{where.name}.lock"), waits=False))
     except BlockingIOError as error:
         raise failure.kind("another setup is at work here", str(where), "wait for it or stop it") from error

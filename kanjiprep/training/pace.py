@@ -19,10 +19,10 @@ from kanjiprep.training.provenance import Figure
 from kanjiprep.training.step_table import Cell
 
 MEASURED_ON: Final = "h200"
-SAME_CARD: Final = 0.2
+_SAME_CARD: Final = 0.2
 """Band on the card of the table. The worst errors: 10.4 % of training steps and 18 % of inference that were left out
 of the fit, 19.6 % if one cell alone is left out at a time."""
-OTHER_CARDS: Final = (0.7, 1.4)
+_OTHER_CARDS: Final = (0.7, 1.4)
 """Band on any other card, of the card's part. None was measured; large transformers reach 0.44 to 0.57 of an A100's
 peak (Megatron-LM) and 0.34 of an H200's was seen here, so an A100 may well be faster than by peak and bandwidth."""
 _PROCESSORS: Final = (0.5, 1.6)
@@ -143,9 +143,9 @@ def estimate(work: Work, gpu: Gpu) -> Figure:
     """Seconds of the whole step on ``gpu``, with a band that is wider on a card that was not measured."""
     value = seconds(work, gpu, PACE)
     if gpu.name == MEASURED_ON:
-        source = f"formula fitted to steps on an H200, docs/step-table.md, within {SAME_CARD:.0%} there"
-        return Figure(value, value * (1 - SAME_CARD), value * (1 + SAME_CARD), "s", "estimated", source)
-    (fast, slack), (quick, slow) = OTHER_CARDS, _PROCESSORS
+        source = f"formula fitted to steps on an H200, docs/step-table.md, within {_SAME_CARD:.0%} there"
+        return Figure(value, value * (1 - _SAME_CARD), value * (1 + _SAME_CARD), "s", "estimated", source)
+    (fast, slack), (quick, slow) = _OTHER_CARDS, _PROCESSORS
     low, high = seconds(work, gpu, PACE, fast, quick), seconds(work, gpu, PACE, slack, slow)
     source = (
         f"formula fitted to steps on an H200, docs/step-table.md, at {gpu.bf16_tflops:g} TFLOP/s and "

@@ -131,7 +131,7 @@ def read_captions(path: Path) -> tuple[Picture, ...]:
         return tuple(Picture(one["file_name"], one["text"], one["width"], one["height"]) for one in tables)
     except OSError as error:
         raise DatasetError(f"cannot be read: {os_reason(error)}", str(path), "launch the run anew") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise DatasetError("is not as it was written", str(path), "launch the run anew") from error
 
 

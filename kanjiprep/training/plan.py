@@ -166,16 +166,11 @@ def plan(
     """
     spec = preset.spec
     buckets = pictures.buckets(dataset.pictures, spec.training.resolution_px)
-    steps = schedule.count(spec, buckets)
-    if steps.total > MOST_STEPS:
-        raise UsageError(f"the run would have {steps.total:,} steps", "training", f"plan for at most {MOST_STEPS:,}")
+    steps = _steps(spec, buckets)
     rendered = configs.render(spec, steps, preset.prompts, places, preset.templates)
     made = pictures_of(rendered, steps)
     workload = machines.workload_of(spec)
-    drawing, samples = drawing_of(spec, made), len(dataset.pictures)
-    space = disk.disk(workload, samples, made, spec.machine.sharding)
-    length = Length(workload, steps.total, samples, drawing, scale(space.checkpoint.total, made.checkpoints, "bytes"))
-    costs = costs_of(spec, length, space, market, spec.machine.gpu if gpu is None else gpu)
+    costs = _costs(spec, steps, len(dataset.pictures), made, market, spec.machine.gpu if gpu is None else gpu)
     model = models.model_of(workload.family, workload.flavour)
     return Plan(
         preset=preset.name,
@@ -187,7 +182,7 @@ def plan(
         buckets=buckets,
         steps=steps,
         differences=tuple(differences(steps, costs)),
-        rates=rates_of(spec, steps.total),
+        rates=_rates_of(spec, steps.total),
         pictures=made,
         model=model.name,
         model_parameters=model.parameters,
@@ -197,20 +192,28 @@ def plan(
     )
 
 
-def costs_of(spec: RunSpec, length: Length, space: Disk, market: Market, gpu: str) -> Costs:
-    """What a run of that length takes, on machines with ``gpu`` and on others.
+def _steps(spec: RunSpec, buckets: Mapping[str, int]) -> Steps:
+    """How long the run is, if that is a length that can be planned for."""
+    steps = schedule.count(spec, buckets)
+    if steps.total > MOST_STEPS:
+        raise UsageError(f"the run would have {steps.total:,} steps", "training", f"plan for at most {MOST_STEPS:,}")
+    return steps
 
-    Raises:
-        UsageError: If there is no such GPU, or it cannot train in bf16.
-    """
+
+def _costs(spec: RunSpec, steps: Steps, samples: int, made: Pictures, market: Market, gpu: str) -> Costs:
+    """What such a run takes, on machines with ``gpu`` and on others."""
+    workload = machines.workload_of(spec)
+    space = disk.disk(workload, samples, made, spec.machine.sharding)
+    written = scale(space.checkpoint.total, made.checkpoints, "bytes")
+    length = Length(workload, steps.total, samples, drawing_of(spec, made), written)
     at = None if gpu == CPU else gpus.gpu_named(market.catalogue, gpu)
-    needed = memory.vram(length.workload, spec.machine.sharding)
+    needed = memory.vram(workload, spec.machine.sharding)
     elsewhere = [one for one in market.catalogue.gpu if at is not None and one is not at]
     return Costs(
         memory=needed,
         disk=space,
         duration=length.on(at) if at else None,
-        step_seconds=speed.step_seconds(length.workload, at) if at else None,
+        step_seconds=speed.step_seconds(workload, at) if at else None,
         machine=machines.machine_of(at, length, needed, market) if at else None,
         others=tuple(machines.machine_of(one, length, needed, market) for one in elsewhere),
         price_note=market.live.reason if isinstance(market.live, NoPrices) else "",
@@ -233,7 +236,7 @@ def drawing_of(spec: RunSpec, made: Pictures) -> Drawing:
     return Drawing(made.rounds * made.prompts, spec.validation.inference_steps, spec.validation.guidance > 1)
 
 
-def rates_of(spec: RunSpec, total_steps: int) -> Rates:
+def _rates_of(spec: RunSpec, total_steps: int) -> Rates:
     """The learning rate over so many steps of ``spec``."""
     scheduler = curve.scheduler_of(spec, total_steps)
     every = curve.rates(scheduler)

@@ -65,14 +65,14 @@ def findings(found: Sequence[Finding]) -> Iterator[str]:
             yield f"    In run.toml: {'; '.join(ours)}."
 
 
-def band(figure: Figure, prefix: str = "", unit: str = "") -> str:
+def band(figure: Figure, prefix: str = "") -> str:
     """``58.6 h (41.3 to 83.2)`` of ``figure``, with three digits that count."""
-    unit = f" {unit or figure.unit}" if not prefix else ""
+    unit = f" {figure.unit}" if not prefix else ""
     text = f"{prefix}{short(figure.value)}{unit}"
     return text if figure.is_exact else f"{text} ({short(figure.low)} to {short(figure.high)})"
 
 
-def counted(number: int, word: str) -> str:
+def _counted(number: int, word: str) -> str:
     """``1 picture``, ``2 pictures``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
@@ -88,11 +88,11 @@ def _head(plan: Plan) -> Iterator[str]:
         yield _row("templates", f"{', '.join(plan.own_templates)} of its own: {told}")
     shapes = "of one shape" if len(plan.buckets) == 1 else f"in {len(plan.buckets)} buckets"
     digest = f", digest {plan.digest[:12]}" if plan.digest else ""
-    yield _row("dataset", f"{plan.dataset}: {counted(plan.steps.pictures, 'picture')} {shapes}{digest}")
+    yield _row("dataset", f"{plan.dataset}: {_counted(plan.steps.pictures, 'picture')} {shapes}{digest}")
     if plan.hub:
         yield _row("", f"on the Hub: {plan.hub}")
     for name, size in plan.steps.short_buckets.items():
-        yield _row("", f"the trainer will refuse bucket {name}: its {counted(size, 'picture')} cannot fill one step")
+        yield _row("", f"the trainer will refuse bucket {name}: its {_counted(size, 'picture')} cannot fill one step")
 
 
 def _steps(plan: Plan, sources: Sources) -> Iterator[str]:
@@ -103,11 +103,11 @@ def _steps(plan: Plan, sources: Sources) -> Iterator[str]:
     for difference in plan.differences:
         yield _row("", _difference(difference, sources))
     made = plan.pictures
-    every, looks = (counted(one, "step") for one in (made.checkpoint_every_steps, made.validation_every_steps))
+    every, looks = (_counted(one, "step") for one in (made.checkpoint_every_steps, made.validation_every_steps))
     yield _row(
         "made",
-        f"{counted(made.rounds, 'validation')} of {made.prompts} each, every {looks}; "
-        f"{counted(made.checkpoints, 'checkpoint')}, every {every}, {made.kept:,} kept",
+        f"{_counted(made.rounds, 'validation')} of {made.prompts} each, every {looks}; "
+        f"{_counted(made.checkpoints, 'checkpoint')}, every {every}, {made.kept:,} kept",
     )
 
 
@@ -131,7 +131,7 @@ def _rate(plan: Plan, rates: Sequence[float]) -> Iterator[str]:
         yield _row("", "SimpleTuner has no cosine with a warmup: this falls straight, at most 0.11 of the peak away")
     if back:
         at = ", ".join(f"{step:,}" for step in back[:6])
-        yield _row("", f"back at its peak {counted(len(back), 'time')}: at step {at}")
+        yield _row("", f"back at its peak {_counted(len(back), 'time')}: at step {at}")
     if plan.rates.above_stable:
         yield _row("", _above_stable(plan))
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar
 
 from kanjiprep import spec
 from kanjiprep.errors import UsageError, os_reason
-from kanjiprep.paths import expanded
+from kanjiprep.paths import expanded, unportable
 from kanjiprep.resources import shipped
 from kanjiprep.training.run_spec import Validation
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 SHORT_NAME: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 """Of a prompt; it becomes a part of file names."""
 _PLACEHOLDER: Final = re.compile(r"\{env:", re.IGNORECASE)
-RESERVED: Final = ("validation", "unconditional")
+_RESERVED: Final = ("validation", "unconditional")
 """Short names that the trainer gives to pictures of its own. Source: SimpleTuner training/validation.py."""
 
 
@@ -145,7 +145,7 @@ def names(kind: str) -> tuple[str, ...]:
 
 def _problems(prompts: Mapping[str, str], style: Style) -> Iterator[str]:
     for name, text in prompts.items():
-        if not SHORT_NAME.fullmatch(name) or name in RESERVED:
+        if not SHORT_NAME.fullmatch(name) or name in _RESERVED or unportable(name):
             yield f"the prompt name {name!r} is no name for a file; use lower-case letters, digits and single _"
         if not text.strip():
             yield f"the prompt {name!r} is empty"

@@ -22,9 +22,9 @@ EVERY_STEPS: Final = 2
 """Steps between checkpoints, so that training goes on after the first of them."""
 SIZE_PX: Final = 256
 """Of pictures trained on, and of those made."""
-LEAST_PICTURES: Final = 24
+_LEAST_PICTURES: Final = 24
 """Of a sample, if there are so many."""
-LEAST_STEPS_AN_EPOCH: Final = 3
+_LEAST_STEPS_AN_EPOCH: Final = 3
 """So that no epoch ends right after a round of pictures is due.
 
 With accumulation the trainer then paints that round twice or not at all. Source: SimpleTuner 4.10.1 trainer.py,
@@ -32,7 +32,7 @@ whose ``step`` counts the end of an epoch too, and validation.py should_perform_
 """
 INFERENCE_STEPS: Final = 2
 """Of the sampler."""
-MOST_PICTURES_A_STEP: Final = 16
+_MOST_PICTURES_A_STEP: Final = 16
 """A CPU gets through so many in seconds, and a sample has so many of each shape."""
 
 _TEMPLATED: Final = (
@@ -79,7 +79,7 @@ def rehearsal_of(preset: Preset, dataset: Dataset) -> Rehearsal:
     portions = schedule.portions_of(small.spec)
     needed = 1 if is_filled_up else math.ceil(portions.pictures_a_step / (portions.repeats + 1))
     resolution_px = small.spec.training.resolution_px
-    least = max(LEAST_PICTURES, LEAST_STEPS_AN_EPOCH * portions.pictures_a_step)
+    least = max(_LEAST_PICTURES, _LEAST_STEPS_AN_EPOCH * portions.pictures_a_step)
     chosen = sample.sample(dataset.pictures, resolution_px, needed, least)
     if not chosen:
         _refuse_short(dataset, pictures.buckets(dataset.pictures, resolution_px), portions)
@@ -127,7 +127,7 @@ def _config_of(small: Preset) -> Mapping[str, Any]:
 def _small(spec: RunSpec, total_steps: int) -> RunSpec:
     """``spec`` as a CPU can run it in minutes."""
     validation, training = spec.validation, spec.training
-    is_accumulating = training.batch * training.accumulation > MOST_PICTURES_A_STEP
+    is_accumulating = training.batch * training.accumulation > _MOST_PICTURES_A_STEP
     accumulation = min(training.accumulation, 2) if is_accumulating else training.accumulation
     bnb = spec.optimizer.name.startswith("bnb-")
     return replace(
@@ -139,7 +139,7 @@ def _small(spec: RunSpec, total_steps: int) -> RunSpec:
             training,
             epochs=None,
             steps=STEPS,
-            batch=min(training.batch, MOST_PICTURES_A_STEP // accumulation),
+            batch=min(training.batch, _MOST_PICTURES_A_STEP // accumulation),
             accumulation=accumulation,
             resolution_px=min(training.resolution_px, SIZE_PX),
         ),

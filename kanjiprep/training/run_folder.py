@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kanjiprep.errors import UsageError, os_reason
-from kanjiprep.training import configs, pictures, presets
+from kanjiprep.training import configs, locks, pictures, presets
 from kanjiprep.training.configs import RenderedConfig
 from kanjiprep.training.pictures import Dataset
 from kanjiprep.training.presets import Preset
@@ -24,7 +23,7 @@ CONFIG: Final = "config"
 PICTURES: Final = "pictures"
 ORDER: Final = "launch.json"
 """In a folder in which a run was launched."""
-SUMS: Final = "SHA256SUMS"
+_SUMS: Final = "SHA256SUMS"
 """Of every file that a rendering wrote, so that nothing else is ever replaced."""
 
 
@@ -53,17 +52,22 @@ def write(
     aside, replaced = (run.with_name(f".{run.name}.{word}") for word in ("preparing", "replaced"))
     with _as_usage_error(run):
         run.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(run.parent), _removed_at_last(aside):
+        with locks.held(run.parent), _removed_at_last(aside):  # others who would write a run there wait
             _recover(run, replaced)
             refuse_begun(run)
             shutil.rmtree(aside, ignore_errors=True)
             _fill(aside, preset, rendered, dataset)
             for name, data in beside.items():
                 (aside / name).write_bytes(data)
-            if run.exists():
-                run.rename(replaced)
-                _recover(run, replaced)
-            aside.rename(run)
+            _put(aside, run, replaced)
+
+
+def _put(aside: Path, run: Path, replaced: Path) -> None:
+    """Give what was written aside the name of the run; an earlier rendering goes, and nothing but that."""
+    if run.exists():
+        run.rename(replaced)
+        _recover(run, replaced)
+    aside.rename(run)
 
 
 def _recover(run: Path, replaced: Path) -> None:
@@ -82,17 +86,6 @@ def _recover(run: Path, replaced: Path) -> None:
         refuse_begun(run)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` while others who would write a run into it wait."""
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
 def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Dataset) -> None:
     files = {
         presets.SPEC: presets.to_toml(preset.resolved_spec()),
@@ -104,7 +97,7 @@ def _fill(folder: Path, preset: Preset, rendered: RenderedConfig, dataset: Datas
     for name, data in files.items():
         (folder / name).write_bytes(data)
     lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
-    (folder / SUMS).write_text("".join(lines), "utf-8")
+    (folder / _SUMS).write_text("".join(lines), "utf-8")
     link(folder / PICTURES, dataset.folder, (picture.file_name for picture in dataset.pictures))
 
 
@@ -130,10 +123,10 @@ def refuse_begun(run: Path) -> None:
 
 def _strangers(run: Path) -> list[str]:
     """What in ``run`` a rendering did not write, or not so, by path."""
-    ours = _sums(run / SUMS)
+    ours = _sums(run / _SUMS)
     entries = list(run.iterdir())
     folders = {CONFIG, PICTURES} & {entry.name for entry in entries if entry.is_dir() and not entry.is_symlink()}
-    files = [entry.name for entry in entries if entry.name not in folders and (entry.name != SUMS or entry.is_dir())]
+    files = [entry.name for entry in entries if entry.name not in folders and (entry.name != _SUMS or entry.is_dir())]
     if CONFIG in folders:
         files += [f"{CONFIG}/{entry.name}" for entry in (run / CONFIG).iterdir()]
     found = [name for name in files if ours.get(name) != _sha256(run / name)]
@@ -160,7 +153,7 @@ def earlier(run: Path) -> tuple[tuple[int, ...], Mapping[str, object] | None]:
     steps = tuple(sorted(int(path.name[11:]) for path in found if path.name[11:].isdecimal()))
     try:
         previous = json.loads((run / CONFIG / configs.CONFIG).read_bytes())
-    except (OSError, ValueError):  # not a run of ours, or none: then nothing is known
+    except (OSError, ValueError, RecursionError):  # not a run of ours, or none: then nothing is known
         return steps, None
     return steps, previous if isinstance(previous, dict) else None
 

@@ -99,7 +99,7 @@ def count(spec: RunSpec, buckets: Mapping[str, int]) -> Steps:
         epochs=epochs,
         pictures=pictures,
         short_buckets=short_buckets(buckets, portions),
-        textbook=textbook_steps(pictures, portions, spec.training.epochs or epochs),
+        textbook=_textbook_steps(pictures, portions, spec.training.epochs or epochs),
         by_hand=spec.training.steps_by_hand,
     )
 
@@ -110,7 +110,7 @@ def portions_of(spec: RunSpec) -> Portions:
     return Portions(training.batch, training.accumulation, spec.machine.gpus, training.repeats)
 
 
-def textbook_steps(pictures: int, portions: Portions, epochs: float) -> int:
+def _textbook_steps(pictures: int, portions: Portions, epochs: float) -> int:
     """(samples * repeats / batch) * epochs as guides have it, with a repeat for each time a picture is seen.
 
     Source: Stability AI, Stable Diffusion 3.5 Large Fine-tuning Tutorial.

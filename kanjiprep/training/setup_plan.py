@@ -16,16 +16,16 @@ from kanjiprep.training import trainer as trainers
 
 SIMPLETUNER: Final = "4.10.1"
 LOCK: Final = Path(__file__).resolve().parent / "trainer_lock.txt"
-LEAST_DRIVER: Final = 580
+_LEAST_DRIVER: Final = 580
 """The wheels of torch 2.13.0 are built for CUDA 13.0. Source: NVIDIA, CUDA Toolkit release notes, driver versions."""
-PYTHONS: Final = ("3.12", "3.13")
+_PYTHONS: Final = ("3.12", "3.13")
 """SimpleTuner 4.10.1 wants 3.12 to 3.14; the first is the one that was tested."""
 SPARE_GIB: Final = 2.0
 BUILDING: Final = ".kanjiprep-building"
 """Stands in an environment of ours that is not finished."""
 
 Extra = Literal["cpu", "cuda13"]
-DOWNLOAD_GIB: Final[Mapping[Extra, float]] = {"cpu": 3.1, "cuda13": 3.2}
+_DOWNLOAD_GIB: Final[Mapping[Extra, float]] = {"cpu": 3.1, "cuda13": 3.2}
 """Sum of the sizes of the locked wheels, as the package index states them."""
 INSTALLED_GIB: Final[Mapping[Extra, float]] = {"cpu": 6.4, "cuda13": 6.7}
 """Measured with du after setup on Linux x86-64, Python 3.12."""
@@ -114,8 +114,8 @@ def plan_setup(request: SetupRequest, host: Host) -> SetupPlan:
     if host.standing == "nothing" and host.free_gib < needed_gib:
         what = f"{needed_gib:.1f} GiB are needed and {host.free_gib:.1f} GiB are free"
         raise TrainerError(what, where, "free some space or give another folder")
-    python = str(host.python or PYTHONS[0])
-    sizes = DOWNLOAD_GIB[extra], INSTALLED_GIB[extra]
+    python = str(host.python or _PYTHONS[0])
+    sizes = _DOWNLOAD_GIB[extra], INSTALLED_GIB[extra]
     return SetupPlan(request.where, extra, python, *sizes, is_finished, host.standing == "nothing")
 
 
@@ -124,8 +124,8 @@ def _extra(request: SetupRequest, host: Host) -> Extra:
         return "cpu"
     if host.driver is None:
         raise TrainerError("no NVIDIA driver answers here", "nvidia-smi", "set it up, or ask for the CPU")
-    if int(host.driver.partition(".")[0]) < LEAST_DRIVER:
-        what = f"the NVIDIA driver is {host.driver}, and CUDA 13.0 needs {LEAST_DRIVER} or newer"
+    if int(host.driver.partition(".")[0]) < _LEAST_DRIVER:
+        what = f"the NVIDIA driver is {host.driver}, and CUDA 13.0 needs {_LEAST_DRIVER} or newer"
         raise TrainerError(what, "nvidia-smi", "update the driver, or ask for the CPU")
     return "cuda13"
 
@@ -169,7 +169,7 @@ def _driver(environ: Mapping[str, str]) -> str | None:
 def _python(environ: Mapping[str, str], uv: str) -> Path | None:
     """The first fitting Python that runs; pyenv's are looked up by folder, as its stand-ins on PATH stop uv."""
     versions = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv") / "versions"
-    for version in PYTHONS:
+    for version in _PYTHONS:
         asked = _answer([uv, "python", "find", "--no-project", "--no-python-downloads", version], environ)
         for path in (*([Path(asked)] if asked else []), *sorted(versions.glob(f"{version}.*/bin/python{version}"))):
             if _answer([str(path), "-c", "print('it runs')"], environ):

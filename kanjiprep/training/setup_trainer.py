@@ -18,9 +18,9 @@ from kanjiprep.training.own_environment import Failure
 from kanjiprep.training.setup_plan import BUILDING, LOCK, SIMPLETUNER, SetupPlan, SetupRequest
 from kanjiprep.training.trainer import Trainer
 
-TRY_TIMEOUT_S: Final = 900.0
-AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-trainer again"
-_FAILURE: Final = Failure(TrainerError, AGAIN)
+_TRY_TIMEOUT_S: Final = 900.0
+_AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-trainer again"
+_FAILURE: Final = Failure(TrainerError, _AGAIN)
 
 _TRY: Final = "import simpletuner.helpers.training.trainer"
 """What train.py loads first: all models with it, so that a misfit among the packages shows here."""
@@ -105,4 +105,4 @@ def _make(agreed: SetupPlan, progress: Progress, environ: Mapping[str, str], uv_
 def _try(python: Path, environ: Mapping[str, str]) -> None:
     offline = {**environ, "HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1"}
     with tempfile.TemporaryDirectory(prefix="kanjiprep-try-") as folder:  # the trainer empties ./debug.log
-        trainers.run([str(python), "-c", _TRY], offline, TRY_TIMEOUT_S, cwd=Path(folder))
+        trainers.run([str(python), "-c", _TRY], offline, _TRY_TIMEOUT_S, cwd=Path(folder))

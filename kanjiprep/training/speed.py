@@ -15,7 +15,7 @@ from kanjiprep.training.gpus import Gpu
 from kanjiprep.training.models import Workload
 from kanjiprep.training.provenance import Figure, scale, total
 
-UTILISATION: Final = Figure(
+_UTILISATION: Final = Figure(
     0.22,
     0.1,
     0.5,
@@ -88,7 +88,7 @@ def step_seconds(workload: Workload, gpu: Gpu) -> Figure:
 
 def _estimated(workload: Workload, gpu: Gpu) -> Figure:
     if workload.family != "sd3":
-        return _seconds(flops.of_step(workload).total, gpu, UTILISATION)
+        return _seconds(flops.of_step(workload).total, gpu, _UTILISATION)
     return _unpacked(pace.estimate(pace.training(workload), gpu), workload)
 
 
@@ -115,22 +115,22 @@ def duration(workload: Workload, gpu: Gpu, steps: int, samples: int, drawing: Dr
         UsageError: As :func:`step_seconds`.
     """
     return Duration(
-        setup=setup_hours(workload),
-        caches=cache_hours(workload, gpu, samples),
+        setup=_setup_hours(workload),
+        caches=_cache_hours(workload, gpu, samples),
         training=scale(step_seconds(workload, gpu), steps / 3600, "h"),
         validation=validation_hours(workload, gpu, drawing),
         checkpoints=scale(_divided(written, _WRITE_BYTES_S), 1 / 3600, "h", f"all their bytes at {_WRITE_BYTES_S}"),
     )
 
 
-def setup_hours(workload: Workload) -> Figure:
+def _setup_hours(workload: Workload) -> Figure:
     """Downloading the model and loading it, in hours."""
     model = models.model_of(workload.family, workload.flavour)
     fetched = _divided(models.download_bytes(model), _DOWNLOAD_BYTES_S)
     return scale(total((fetched, _START_S), "s", "download and start; not measured"), 1 / 3600, "h")
 
 
-def cache_hours(workload: Workload, gpu: Gpu, samples: int) -> Figure:
+def _cache_hours(workload: Workload, gpu: Gpu, samples: int) -> Figure:
     """Encoding every picture and caption once, in hours.
 
     Raises:
@@ -162,7 +162,7 @@ def _picture_step(workload: Workload, gpu: Gpu, *, is_guided: bool) -> Figure:
     if workload.family == "sd3":
         work = pace.drawing(workload, workload.validation_px)
         return _unpacked(pace.estimate(pace.shrunk(work, once), gpu), workload)
-    return _seconds(once * flops.of_picture_step(workload, workload.validation_px).total, gpu, UTILISATION)
+    return _seconds(once * flops.of_picture_step(workload, workload.validation_px).total, gpu, _UTILISATION)
 
 
 def _peak(gpu: Gpu) -> float:

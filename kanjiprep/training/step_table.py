@@ -13,7 +13,7 @@ from kanjiprep.training.provenance import Figure, within
 
 FOLDER: Final = Path(__file__).with_name("step_tables")
 """One file a card and day, called ``DAY-GPU.json``, the GPU by our name."""
-RUN_BAND: Final = 0.1
+_RUN_BAND: Final = 0.1
 _OPTIMIZERS: Final = {"adamw-bf16": "adamw_bf16", "adamw-fused": "torch-adamw", "none": ""}
 _DAY: Final = len("2026-11-27-")
 
@@ -53,9 +53,9 @@ class Cell:
         """Its median, with a band for what a whole run of the trainer does beside its steps."""
         source = (
             f"median of twenty steps on an {self.card.removeprefix('NVIDIA ')}, {self.day}, random weights and data, "
-            f"docs/step-table.md; no run of the trainer was timed there, so {RUN_BAND:.0%} either way"
+            f"docs/step-table.md; no run of the trainer was timed there, so {_RUN_BAND:.0%} either way"
         )
-        return within(self.median_s, RUN_BAND, "s", "measured", source)
+        return within(self.median_s, _RUN_BAND, "s", "measured", source)
 
     @property
     def held_gib(self) -> float:

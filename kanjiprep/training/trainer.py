@@ -18,9 +18,9 @@ import platformdirs
 from kanjiprep.errors import TrainerError, os_reason
 from kanjiprep.paths import expanded, resolved
 
-SUPPORTED: Final = "4.8 and newer 4.x are, tested with 4.10.1"
+_SUPPORTED: Final = "4.8 and newer 4.x are, tested with 4.10.1"
 VARIABLE: Final = "KANJIPREP_SIMPLETUNER"
-HOME_VARIABLE: Final = "KANJIPREP_TRAINER_HOME"
+_HOME_VARIABLE: Final = "KANJIPREP_TRAINER_HOME"
 REMEDY: Final = "run kanjiprep setup-trainer"
 MARKER: Final = ".kanjiprep-complete"
 """In a managed environment: written last, so without it the environment is unfinished."""
@@ -64,7 +64,7 @@ class Trainer:
 
 def managed_folder(environ: Mapping[str, str]) -> Path:
     """Where ``kanjiprep setup-trainer`` makes the environment, honouring ``KANJIPREP_TRAINER_HOME``."""
-    home = environ.get(HOME_VARIABLE)
+    home = environ.get(_HOME_VARIABLE)
     return resolved(Path(home)) if home else Path(platformdirs.user_data_dir("kanjiprep")) / "simpletuner"
 
 
@@ -146,7 +146,7 @@ def ask(python: Path, how: How) -> Trainer:
     if not version:
         raise TrainerError("has no SimpleTuner", str(python), f"give another environment, or {REMEDY}")
     if not is_supported(version):
-        raise TrainerError(f"SimpleTuner {version} is not supported: {SUPPORTED}", str(python), REMEDY)
+        raise TrainerError(f"SimpleTuner {version} is not supported: {_SUPPORTED}", str(python), REMEDY)
     return Trainer(python, version, package, how)
 
 

@@ -27,12 +27,6 @@ def _earlier_children_do_not_count() -> Iterator[None]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub") as open_hub:
-        yield open_hub
-
-
-@pytest.fixture
 def courier(hub: Hub, tmp_path: Path) -> Iterator[Courier]:
     with Courier({**os.environ, **hub.environment(tmp_path / "home")}) as one:
         yield one

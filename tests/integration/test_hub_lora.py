@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.conftest import Run
 from tests.hub_server import Hub
 
 LARGE = [f"transformer_blocks.{block}.attn.to_q" for block in range(38)]
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub") as open_hub:
-        yield open_hub
 
 
 @pytest.fixture

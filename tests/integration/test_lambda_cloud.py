@@ -21,9 +21,10 @@ import pytest
 
 from kanjiprep.errors import RemoteError
 from kanjiprep.training.lambda_http import Pace
-from kanjiprep.training.remote.cloud import gone, ledger
+from kanjiprep.training.remote.cloud import gone, ledger, leftovers
 from kanjiprep.training.remote.cloud.api import Lambda
-from kanjiprep.training.remote.cloud.gone import Clock, Gone, StillThere
+from kanjiprep.training.remote.cloud.asking import Clock
+from kanjiprep.training.remote.cloud.gone import Gone, StillThere
 from kanjiprep.training.remote.cloud.ledger import Asked, Launched, stamp
 from tests.lambda_cloud import ALWAYS, KEY, LAUNCH, TERMINATE, Box, LambdaCloud
 
@@ -75,7 +76,7 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
 
 def rented(folder: Path, *boxes: Box, ago: timedelta = timedelta(hours=1)) -> None:
     at = stamp(datetime.now(UTC) - ago)
-    ledger.append(folder, Asked(NAME, at, "/runs/try", TYPE, REGION, 1.99, 10, 19.9))
+    ledger.append(folder, Asked(NAME, at, "/runs/try", TYPE, 1.99, 10, 19.9))
     ledger.append(folder, *(Launched(NAME, at, box.id) for box in boxes))
 
 
@@ -417,7 +418,7 @@ def test_a_launch_with_an_unknown_outcome_is_found_adopted_and_ended(
     with suppress(OSError, http.client.HTTPException):
         assert launch(cloud, timeout_s=0.2)[0] == 500
     assert len(cloud.billing()) == 1
-    (leftover,) = gone.find_leftovers(account(cloud), tmp_path)
+    (leftover,) = leftovers.find_leftovers(account(cloud), tmp_path)
     assert leftover.whose == "adopted"
     assert ledger.read(tmp_path).rentals[0].ids == (leftover.instance.id,)
     told: list[str] = []
@@ -428,7 +429,7 @@ def test_a_launch_with_an_unknown_outcome_is_found_adopted_and_ended(
 def test_a_machine_of_another_ledger_is_told_of_and_left_alone(cloud: LambdaCloud, tmp_path: Path) -> None:
     rented(tmp_path)
     cloud.add("kanjiprep-other-0b0b0b-12345678-head")
-    (leftover,) = gone.find_leftovers(account(cloud), tmp_path)
+    (leftover,) = leftovers.find_leftovers(account(cloud), tmp_path)
     assert (leftover.whose, leftover.rental) == ("unknown", None)
     assert isinstance(gone.give_back(account(cloud), tmp_path, NAME, PATIENCE_S, tell=print, clock=QUICK), Gone)
     assert len(cloud.billing()) == 1

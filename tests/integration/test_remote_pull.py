@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,8 @@ from kanjiprep.training.remote.attending import Attended
 from kanjiprep.training.remote.box.over_ssh import OverSsh
 from kanjiprep.training.remote.place import Place
 from kanjiprep.training.remote.pull import Pulled, finish, pull
-from kanjiprep.training.remote.ssh import connection
 from kanjiprep.training.remote.ssh.connection import Box
-from tests.loopback import SSHD, Loopback
+from tests.loopback import SSHD, Loopback, close
 from tests.test_remote_there import job_of
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
 def far(server: Loopback, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OverSsh]:
     box = Box(server.address, tmp_path_factory.mktemp("state"))
     yield OverSsh(box)
-    connection.close(box)
+    close(box)
 
 
 @pytest.fixture
@@ -255,15 +255,17 @@ def test_what_came_is_told_and_at_the_end_no_token_is_left_there(
 ) -> None:
     heard: list[str] = []
     run = Attended(far, place, here, heard.append)
-    env = server.home / ".kanjiprep/env.sh"
+    env = server.home / ".kanjiprep" / place.secrets
+    of_another = env.with_name(replace(place, name="another").secrets)
     write(env)
+    write(of_another)
     assert run.pull(silent).kept == 2
     assert heard == [
         f"pulled: output/checkpoint-{step}, every file with the bytes that it has on the box" for step in (4, 10)
     ]
     assert env.exists()
     assert run.finish(silent) == Pulled((), 2)
-    assert not env.exists()
+    assert (env.exists(), of_another.exists()) == (False, True)
 
 
 def test_an_address_at_which_nobody_answers_is_not_asked_for_ever(

@@ -25,7 +25,7 @@ from kanjiprep.training.remote.ssh.address import Address
 from kanjiprep.training.remote.ssh.connection import Box
 from kanjiprep.training.remote.ssh.refusal import Unreachable
 from kanjiprep.training.remote.ssh.tunnel import tunnel
-from tests.loopback import PATH, SSHD, Loopback, wait_for
+from tests.loopback import PATH, SSHD, Loopback, close, wait_for
 
 pytestmark = pytest.mark.skipif(not SSHD, reason="there is no sshd: apt-get install openssh-server")
 
@@ -62,7 +62,7 @@ def far(tmp_path: Path) -> Iterator[Loopback]:
 def box(far: Loopback, tmp_path: Path) -> Iterator[Box]:
     place = Box(far.address, tmp_path / "our state", connect_timeout_s=5)
     yield place
-    connection.close(place)
+    close(place)
 
 
 def start_anew(far: Loopback) -> None:
@@ -152,10 +152,9 @@ def test_ten_commands_are_one_login(far: Loopback, box: Box) -> None:
     assert far.logins() == 1
 
 
-def test_closing_ends_the_connection_and_may_be_done_twice(far: Loopback, box: Box) -> None:
+def test_a_connection_that_was_ended_is_made_again(far: Loopback, box: Box) -> None:
     connection.run(box, ["true"])
-    connection.close(box)
-    connection.close(box)
+    close(box)
     assert not connection.socket(box).exists()
     connection.run(box, ["true"])
     assert far.logins() == 2
@@ -203,7 +202,7 @@ def test_a_connection_through_which_nothing_comes_is_lost(far: Loopback, tmp_pat
     assert refused(lambda: connection.run(box, ["true"], timeout_s=0.3)).kind == "timed out"
     far.thaw()
     assert connection.run(box, ["echo", "back"]).text == "back"
-    connection.close(box)
+    close(box)
 
 
 def test_a_host_key_is_accepted_once_and_another_never(far: Loopback, box: Box) -> None:
@@ -371,32 +370,20 @@ def test_links_are_followed_there_and_stay_there(far: Loopback, box: Box, source
     assert tree(tmp_path / "back") == tree(source)
 
 
-def test_only_what_is_wanted_comes(far: Loopback, box: Box, tmp_path: Path) -> None:
-    for name in (
-        "checkpoint-1/a.bin",
-        "checkpoint-2/a.bin",
-        "checkpoint-2/b.tmp",
-        "log/events.jsonl",
-        "x/checkpoint-2/y",
-    ):
+def test_what_is_left_out_stays_there(far: Loopback, box: Box, tmp_path: Path) -> None:
+    for name in ("checkpoint-1/a.bin", "log/events.jsonl", "log/b.tmp"):
         (far.home / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (far.home / "run" / name).write_text(name)
-    only = ("/checkpoint-2/***", "*.jsonl")
-    transfer.fetch(box, "run", tmp_path / "back", silent, only=only, exclude=("*.tmp",))
-    assert sorted(tree(tmp_path / "back")) == ["checkpoint-2/a.bin", "log/events.jsonl"]
-    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["checkpoint-2", "log"]
+    transfer.fetch(box, "run", tmp_path / "back", silent, exclude=("checkpoint-*", "*.tmp"))
+    assert sorted(tree(tmp_path / "back")) == ["log/events.jsonl"]
 
 
-def test_what_is_left_out_stays_here_and_what_is_gone_stays_there_unless_asked(
-    far: Loopback, box: Box, source: Path
-) -> None:
+def test_what_is_left_out_stays_here_and_what_is_gone_here_stays_there(far: Loopback, box: Box, source: Path) -> None:
     transfer.send(box, source, "there", silent, exclude=("in side",))
     assert "in side/-x" not in tree(far.home / "there")
     (source / "empty").unlink()
     transfer.send(box, source, "there", silent)
     assert "empty" in tree(far.home / "there")
-    transfer.send(box, source, "there", silent, delete=True)
-    assert tree(far.home / "there") == tree(source)
 
 
 def test_no_path_is_the_home_there_and_never_the_whole_disk(
@@ -406,13 +393,6 @@ def test_no_path_is_the_home_there_and_never_the_whole_disk(
     assert tree(far.home) == tree(source)
     transfer.fetch(box, "", tmp_path / "back", silent)
     assert tree(tmp_path / "back") == tree(source)
-
-
-@pytest.mark.parametrize("target", ["", "/", ".", "./", "~", "..", "a/../..", "//"])
-def test_nothing_is_deleted_in_a_home_or_above_it(far: Loopback, box: Box, source: Path, target: str) -> None:
-    with pytest.raises(UsageError, match="nothing is deleted in"):
-        transfer.send(box, source, target, silent, delete=True)
-    assert far.logins() == 0
 
 
 def test_a_file_that_was_cut_off_goes_on_where_it_was(far: Loopback, box: Box, tmp_path: Path) -> None:
@@ -451,7 +431,7 @@ def test_a_far_side_without_rsync_is_told(tmp_path: Path) -> None:
         assert not isinstance(caught.value, Unreachable)
         with pytest.raises(RemoteError, match=r"cannot be hashed on the box: .*not found"):
             transfer.hashes(box, ".", ["x"])
-        connection.close(box)
+        close(box)
 
 
 def test_a_login_shell_that_greets_is_told(far: Loopback, box: Box) -> None:
@@ -579,8 +559,8 @@ def test_a_tunnel_leads_to_the_box_and_is_closed_afterwards(far: Loopback, box: 
         page.close()
         doors = psutil.Process(way.process.pid).net_connections()
         assert {one.laddr.ip for one in doors if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
-        assert way.is_open
-    wait_for(lambda: not way.is_open)
+        assert way.process.poll() is None
+    wait_for(lambda: way.process.poll() is not None)
     with socket.socket() as door:
         assert door.connect_ex(("127.0.0.1", way.port)) != 0
 
@@ -588,7 +568,7 @@ def test_a_tunnel_leads_to_the_box_and_is_closed_afterwards(far: Loopback, box: 
 def test_a_tunnel_ends_with_its_connection(far: Loopback, box: Box, web: int) -> None:
     with tunnel(box, 0, web) as way:
         far.kill_sessions()
-        wait_for(lambda: not way.is_open)
+        wait_for(lambda: way.process.poll() is not None)
 
 
 def test_a_tunnel_that_cannot_be_is_told(far: Loopback, box: Box, web: int) -> None:

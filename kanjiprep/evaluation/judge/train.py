@@ -73,11 +73,11 @@ def train(
     torch, recipe = net.load_torch(), recipe or Recipe()
     began, cpu_began = time.monotonic(), time.process_time()
     key, known = store.key_of(dataset), store.characters_of(dataset)
-    drawn = drawn_of("".join(one.character for one in known), kanjivg.parse(source))
+    drawn = _drawn_of("".join(one.character for one in known), kanjivg.parse(source))
     trees = [parts.of_tree(glyph.tree) for glyph in drawn]
     components = parts.known(trees, recipe.least)
     _refuse_too_few(len(drawn), len(components), dataset, recipe)
-    lesson = lesson_of(drawn, components, progress)
+    lesson = _lesson_of(drawn, components, progress)
     with net.repeatable(seed):
         network = net.build(len(components))
         learn.teach(network, lesson, recipe, seed, progress)
@@ -101,7 +101,7 @@ def train(
     return Trained(path, judge, time.monotonic() - began, time.process_time() - cpu_began)
 
 
-def drawn_of(literals: str, drawings: Mapping[int, GlyphStrokes]) -> tuple[GlyphStrokes, ...]:
+def _drawn_of(literals: str, drawings: Mapping[int, GlyphStrokes]) -> tuple[GlyphStrokes, ...]:
     """The drawings of those characters that have one, each once, by code point."""
     return tuple(drawings[code] for code in sorted({ord(one) for one in literals}) if code in drawings)
 
@@ -111,7 +111,7 @@ def part_of(literal: str) -> int:
     return hashlib.sha256(literal.encode()).digest()[0] % _PARTS
 
 
-def lesson_of(drawn: Sequence[GlyphStrokes], components: Sequence[str], progress: Progress) -> Lesson:
+def _lesson_of(drawn: Sequence[GlyphStrokes], components: Sequence[str], progress: Progress) -> Lesson:
     """What is to be learnt of characters, and which of them.
 
     Args:

@@ -45,7 +45,7 @@ class Piece:
 
 def pieces(text: str, kanjivg: Path | None, fonts: tuple[Path, ...]) -> Iterator[Piece]:
     """``text`` in pieces; characters of one font stay together, so that it can space them as it likes."""
-    found = (piece for character in text for piece in of_character(character, kanjivg, fonts))
+    found = (piece for character in text for piece in _of_character(character, kanjivg, fonts))
     for (source, font), group in groupby(found, key=lambda piece: (piece.source, piece.font)):
         if source == "font":
             yield Piece(source, "".join(piece.text for piece in group), font)
@@ -54,7 +54,7 @@ def pieces(text: str, kanjivg: Path | None, fonts: tuple[Path, ...]) -> Iterator
 
 
 @functools.lru_cache(4096)
-def of_character(character: str, kanjivg: Path | None, fonts: tuple[Path, ...]) -> tuple[Piece, ...]:
+def _of_character(character: str, kanjivg: Path | None, fonts: tuple[Path, ...]) -> tuple[Piece, ...]:
     """The pieces of one character: most often one, more where plainer characters stand in for it."""
     if has(None, character):
         return (Piece("font", character),)
@@ -76,7 +76,7 @@ def _stand_in(character: str, kanjivg: Path | None) -> tuple[Piece, ...]:
     plainer = stand_ins.plainer(character)
     if len(plainer) == 1 and stand_ins.is_full_width(character) and has(None, plainer):
         return (Piece("wide", plainer),)
-    found = [piece for one in plainer for piece in of_character(one, kanjivg, ())]
+    found = [piece for one in plainer for piece in _of_character(one, kanjivg, ())]
     return () if any(piece.source == "box" for piece in found) else tuple(found)
 
 
@@ -95,7 +95,7 @@ def has(path: Path | None, character: str) -> bool:
 
 
 @functools.lru_cache(64)
-def font_of(path: Path | None, size_px: int) -> Font:
+def _font_of(path: Path | None, size_px: int) -> Font:
     """The font at ``path``, or the one inside Pillow for None."""
     return ImageFont.load_default(size_px) if path is None else ImageFont.truetype(path, size_px)
 
@@ -122,7 +122,7 @@ def draw(
     else:
         indent = (width_px(piece, size_px) - _length(piece.text, size_px, piece.font)) / 2
         pen = ImageDraw.Draw(picture)
-        pen.text((left + indent, base), piece.text, colour, font_of(piece.font, size_px), anchor="ls")
+        pen.text((left + indent, base), piece.text, colour, _font_of(piece.font, size_px), anchor="ls")
 
 
 def _draw_square(
@@ -147,10 +147,10 @@ def _corner(sign: str, side_px: int) -> Image.Image:
 
 def _draw_accented(picture: Image.Image, left: float, base: float, text: str, size_px: int, colour: Colour) -> None:
     letter, accent = text[0], text[1]
-    pen, font = ImageDraw.Draw(picture), font_of(None, size_px)
+    pen, font = ImageDraw.Draw(picture), _font_of(None, size_px)
     pen.text((left, base), letter, colour, font, anchor="ls")
     sign, share = stand_ins.MARKS[accent]
-    small = font_of(None, round(size_px * share))
+    small = _font_of(None, round(size_px * share))
     start, top, end, _ = font.getbbox(letter, anchor="ls")
     sign_start, sign_top, sign_end, sign_bottom = small.getbbox(sign, anchor="ls")
     across = left + (start + end - sign_start - sign_end) / 2
@@ -163,7 +163,7 @@ def _draw_box(picture: Image.Image, left: float, base: float, piece: Piece, size
     right = left + width_px(piece, size_px) - 2
     edges = (round(left + 1), round(base - 0.78 * size_px), round(right), round(base + 0.1 * size_px))
     pen.rectangle(edges, outline=colour)
-    font = font_of(None, _box_size(size_px))
+    font = _font_of(None, _box_size(size_px))
     pen.text(((left + 1 + right) / 2, base - 0.34 * size_px), _code(piece), colour, font, anchor="mm")
 
 
@@ -177,11 +177,11 @@ def _box_size(size_px: int) -> int:
 
 @functools.lru_cache(8192)
 def _length(text: str, size_px: int, path: Path | None = None) -> float:
-    return font_of(path, size_px).getlength(text)
+    return _font_of(path, size_px).getlength(text)
 
 
 @functools.lru_cache(8192)
 def _drawn(path: Path | None, text: str) -> tuple[object, ...]:
-    font = font_of(path, _PROBE_PX)
+    font = _font_of(path, _PROBE_PX)
     ink = font.getmask(text, "L")
     return ink.size, bytes(ink), font.getlength(text)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.errors import TrainerError
-from kanjiprep.evaluation.weights import lora, lora_keys, norm_cache, safetensors_file
-from kanjiprep.evaluation.weights.lora import Pair
+from kanjiprep.errors import TrainerError, shown
+from kanjiprep.evaluation.weights import lora_keys, lora_pairs, norm_cache, safetensors_file
+from kanjiprep.evaluation.weights.lora_pairs import Pair
 from kanjiprep.evaluation.weights.norm_cache import Stamp
 from kanjiprep.evaluation.weights.norms import Norms, multiply, norms
-from kanjiprep.evaluation.weights.safetensors_file import Header, shown
+from kanjiprep.evaluation.weights.safetensors_header import Header
 
 _REMEDY: Final = "take another checkpoint, or copy this one anew"
 
@@ -46,7 +46,7 @@ def load(step: int, path: Path) -> Adapter:
     """
     stamp = norm_cache.stamp_of(path)
     header = safetensors_file.read(path)
-    pairs = {pair.module: pair for pair in lora.pairs_of(path, header)}
+    pairs = {pair.module: pair for pair in lora_pairs.pairs_of(path, header)}
     if not pairs:
         raise TrainerError("holds no LoRA of a known kind", str(path), _REMEDY)
     for pair in pairs.values():

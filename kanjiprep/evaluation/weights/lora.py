@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from math import inf, prod, sqrt
+from math import prod
 from pathlib import Path
 from typing import Final
 
 from kanjiprep.dataset.folder import sha256_of
 from kanjiprep.errors import TrainerError, os_reason
-from kanjiprep.evaluation.weights import lora_family, lora_keys, lora_settings, safetensors_file
-from kanjiprep.evaluation.weights.lora_keys import Key, Layout
+from kanjiprep.evaluation.weights import (
+    lora_family,
+    lora_faults,
+    lora_keys,
+    lora_pairs,
+    lora_settings,
+    safetensors_file,
+)
+from kanjiprep.evaluation.weights.lora_keys import Layout
+from kanjiprep.evaluation.weights.lora_pairs import Pair, pairs_of, shapes_of
 from kanjiprep.evaluation.weights.lora_settings import Settings
-from kanjiprep.evaluation.weights.safetensors_file import Header, shown
+from kanjiprep.evaluation.weights.safetensors_header import Header
 
 _HINTS: Final = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name")
-_LYCORIS: Final = (".lokr_", ".hada_", ".oft_", ".boft_")
-_SHOWN: Final = 3
-_MATRIX: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The two matrices of one adapted module.
-
-    Attributes:
-        module: Its name, with dots, or with underlines where the file has them.
-        down: The name of the first matrix, also called A.
-        up: The name of the second, also called B.
-        alpha_tensor: The name of the number beside them; empty if there is none.
-        rank: Rows of the first.
-        alpha: What the file says; None where it does not.
-        scale: What the product of the two is multiplied by; None where the file does not say.
-    """
-
-    module: str
-    down: str
-    up: str
-    alpha_tensor: str
-    rank: int
-    alpha: float | None
-    scale: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +79,7 @@ class Lora:
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of a token, by the attentions of a transformer; one, or none if no attention is adapted."""
-        return lora_family.widths(_shapes(self.pairs, self.header))
+        return lora_family.widths(shapes_of(self.pairs, self.header))
 
     @property
     def rank(self) -> int | None:
@@ -147,9 +128,9 @@ def outline(path: Path) -> Lora:
     """
     header = safetensors_file.read(path)
     settings = lora_settings.read(header.metadata)
-    keys = _keys(header)
-    downs = _downs(keys)
-    pairs = tuple(_pair(key, path, header, settings) for key in downs)
+    keys = lora_pairs.keys_of(header)
+    downs = lora_pairs.downs_of(keys)
+    pairs = tuple(lora_pairs.pair_of(key, path, header, settings) for key in downs)
     matrices = [header.tensors[name] for pair in pairs for name in (pair.down, pair.up)]
     kind = lora_keys.layout(pair.module for pair in pairs)
     return Lora(
@@ -158,7 +139,7 @@ def outline(path: Path) -> Lora:
         pairs=pairs,
         key_style=", ".join(sorted({key.style for key in downs})),
         layout=kind,
-        family=lora_family.family(kind, _shapes(pairs, header)),
+        family=lora_family.family(kind, shapes_of(pairs, header)),
         targets=tuple(sorted({lora_keys.target(pair.module) for pair in pairs})),
         blocks=len(lora_keys.blocks(pair.module for pair in pairs)),
         tensors=len(header.tensors),
@@ -170,18 +151,12 @@ def outline(path: Path) -> Lora:
         zero=False,
         base_model=_base_model(header, settings),
         settings=settings,
-        faults=(*_name_faults(header, keys), *_pair_faults(pairs, header), *_settings_faults(pairs, settings)),
+        faults=(
+            *lora_faults.of_names(header, keys),
+            *lora_faults.of_pairs(pairs, header),
+            *lora_faults.of_settings(pairs, settings),
+        ),
     )
-
-
-def pairs_of(path: Path, header: Header) -> tuple[Pair, ...]:
-    """The pairs of a file with this header, for whoever needs nothing else of it: no matrix is read.
-
-    Raises:
-        TrainerError: If an alpha beside a pair cannot be read.
-    """
-    settings = lora_settings.read(header.metadata)
-    return tuple(_pair(key, path, header, settings) for key in _downs(_keys(header)))
 
 
 def family_of(path: Path) -> str:
@@ -192,16 +167,16 @@ def family_of(path: Path) -> str:
     """
     header = safetensors_file.read(path)
     pairs = pairs_of(path, header)
-    return lora_family.family(lora_keys.layout(pair.module for pair in pairs), _shapes(pairs, header))
+    return lora_family.family(lora_keys.layout(pair.module for pair in pairs), shapes_of(pairs, header))
 
 
 def problems(lora: Lora) -> tuple[str, ...]:
     """What makes a LoRA unfit to be used, one phrase each."""
     if not lora.pairs:
-        return (_no_lora(lora),)
+        return (lora_faults.of_nothing(lora.header),)
     found = [*filter(None, (misfit(lora),)), *lora.faults]
     if lora.not_finite:
-        found.append(f"NaN or infinity in {_listed(lora.not_finite)}")
+        found.append(f"NaN or infinity in {lora_faults.listed(lora.not_finite)}")
     elif lora.zero:
         found.append("all its matrices multiply to zero, so it does nothing")
     return tuple(found)
@@ -209,7 +184,7 @@ def problems(lora: Lora) -> tuple[str, ...]:
 
 def misfit(lora: Lora) -> str:
     """Why a LoRA is of no model that is known here, a phrase; empty if it may be of one."""
-    return lora_family.misfit(lora.layout, _shapes(lora.pairs, lora.header))
+    return lora_family.misfit(lora.layout, shapes_of(lora.pairs, lora.header))
 
 
 def refuse_unfit(lora: Lora) -> None:
@@ -220,29 +195,6 @@ def refuse_unfit(lora: Lora) -> None:
     """
     if found := problems(lora):
         raise TrainerError(f"unfit: {'; '.join(found)}", str(lora.path), "take another checkpoint")
-
-
-def _keys(header: Header) -> dict[str, Key]:
-    return {name: key for name in header.tensors if (key := lora_keys.parse(name))}
-
-
-def _downs(keys: Mapping[str, Key]) -> list[Key]:
-    """Keys of first matrices that have a second."""
-    return [key for name, key in sorted(keys.items()) if key.part == "down" and lora_keys.pair_names(key)[1] in keys]
-
-
-def _pair(key: Key, path: Path, header: Header, settings: Settings) -> Pair:
-    down, up = lora_keys.pair_names(key)
-    rank = (header.tensors[down].shape or (0,))[0]
-    beside = lora_keys.alpha_name(down)
-    tensor = header.tensors.get(beside)
-    if tensor is not None and prod(tensor.shape) == 1:
-        alpha: float | None = float(safetensors_file.values(path, header, beside).item())
-    else:
-        alpha = settings.alpha_of(key.module)
-    root = sqrt(rank) if settings.is_rank_stabilized and tensor is None else rank
-    scale = alpha / root if alpha is not None and rank else None
-    return Pair(key.module, down, up, beside if tensor is not None else "", rank, alpha, scale)
 
 
 def _numbers(path: Path, header: Header, pairs: Iterable[Pair]) -> tuple[tuple[str, ...], bool]:
@@ -261,82 +213,10 @@ def _numbers(path: Path, header: Header, pairs: Iterable[Pair]) -> tuple[tuple[s
     return tuple(not_finite), zero
 
 
-def _shapes(pairs: Iterable[Pair], header: Header) -> dict[str, tuple[int, ...]]:
-    """Of the first matrices, by module."""
-    return {pair.module: header.tensors[pair.down].shape for pair in pairs}
-
-
 def _base_model(header: Header, settings: Settings) -> dict[str, str]:
     found = {name: header.metadata[name] for name in _HINTS if header.metadata.get(name)}
     below = settings.words.get("base_model_name_or_path")
     return found | ({"base_model_name_or_path": below} if isinstance(below, str) and below else {})
-
-
-def _name_faults(header: Header, keys: Mapping[str, Key]) -> Iterator[str]:
-    matrices = {name: key for name, key in keys.items() if key.part != "alpha"}
-    lonely = [name for name, key in matrices.items() if not set(lora_keys.pair_names(key)) <= keys.keys()]
-    if lonely:
-        yield f"one matrix of two is missing beside {_listed(lonely)}"
-    alphas = {lora_keys.alpha_name(name) for name in matrices}
-    strangers = header.tensors.keys() - matrices.keys() - alphas
-    if strangers:
-        yield f"it holds more than a LoRA of the model: {_listed(sorted(strangers))}"
-    if len({(key.prefix, key.suffix) for key in matrices.values() if key.part == "down"}) > 1:
-        yield "its tensors are named in several ways"
-
-
-def _pair_faults(pairs: Iterable[Pair], header: Header) -> Iterator[str]:
-    shapes = {pair.module: (header.tensors[pair.down].shape, header.tensors[pair.up].shape) for pair in pairs}
-    yield from _first(
-        f"the matrices of {shown(module)} are {list(down)} and {list(up)}, which do not multiply"
-        for module, (down, up) in shapes.items()
-        if min(len(down), len(up)) < _MATRIX or down[0] != up[1] or not down[0]
-    )
-    yield from _first(
-        f"the alpha of {shown(pair.module)} is no number above 0"
-        for pair in pairs
-        if pair.alpha_tensor and (prod(header.tensors[pair.alpha_tensor].shape) != 1 or not _is_amount(pair.alpha))
-    )
-
-
-def _is_amount(alpha: float | None) -> bool:
-    return alpha is not None and 0 < alpha < inf
-
-
-def _settings_faults(pairs: Iterable[Pair], settings: Settings) -> Iterator[str]:
-    if settings.fault:
-        yield f"its {lora_settings.KEY} {settings.fault}"
-    said = [(pair, settings.rank_of(pair.module), settings.alpha_of(pair.module)) for pair in pairs]
-    yield from _first(
-        f"{shown(pair.module)} has the rank {pair.rank}, and the metadata says {rank}"
-        for pair, rank, _ in said
-        if rank not in (None, pair.rank)
-    )
-    yield from _first(
-        f"{shown(pair.module)} has the alpha {pair.alpha:g}, and the metadata says {alpha:g}"
-        for pair, _, alpha in said
-        if pair.alpha_tensor and alpha not in (None, pair.alpha)
-    )
-
-
-def _first(phrases: Iterable[str]) -> Iterator[str]:
-    found = list(phrases)
-    if found:
-        yield found[0] + (f", and {len(found) - 1:,} more like it" if len(found) > 1 else "")
-
-
-def _no_lora(lora: Lora) -> str:
-    names = sorted(lora.header.tensors)
-    if not names:
-        return "it holds no tensors"
-    if any(word in name for name in names for word in _LYCORIS):
-        return f"it holds LyCORIS matrices and no plain LoRA, such as {_listed(names)}"
-    return f"it holds no LoRA of a known kind, but {_listed(names)}"
-
-
-def _listed(names: Collection[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(shown(name) for name in islice(names, _SHOWN)) + more
 
 
 def _sha256(path: Path) -> str:

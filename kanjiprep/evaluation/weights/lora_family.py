@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from kanjiprep.errors import shown
 from kanjiprep.evaluation.weights import lora_keys
 from kanjiprep.evaluation.weights.lora_keys import Layout
-from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.training import models
 from kanjiprep.training.run_spec import FLAVOURS
 

@@ -166,7 +166,7 @@ def _target_names() -> frozenset[str]:
     return frozenset(layer.name for model in shapes for layer in model.layers)
 
 
-def dotted(module: str) -> str | None:
+def _dotted(module: str) -> str | None:
     """The name with dots of a module of sd3; None if underlines hide which it is."""
     if "." in module or module in ("context_embedder", "proj_out"):
         return module
@@ -183,7 +183,7 @@ def common_names(module: str, kind: Layout) -> tuple[str, str] | None:
     """
     if kind == "unet" and ".processor." not in module:
         return f"lora_unet_{flat(module)}.lora_down.weight", f"lora_unet_{flat(module)}.lora_up.weight"
-    name = dotted(module) if kind == "transformer" else None
+    name = _dotted(module) if kind == "transformer" else None
     return None if name is None else transformer_names(name)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from kanjiprep.errors import shown
 from kanjiprep.evaluation.weights.lora_keys import flat
-from kanjiprep.evaluation.weights.safetensors_file import shown
 
 KEY: Final = "lora_adapter_metadata"
 """Of the metadata; a JSON table with names such as ``transformer.r``. ComfyUI does not read it."""

@@ -57,7 +57,7 @@ def read(path: Path) -> dict[Stamp, Mapping[str, Norms]]:
         if table["version"] != _VERSION:
             return {}
         return {_stamp(entry): _norms(entry["norms"]) for entry in table["files"]}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

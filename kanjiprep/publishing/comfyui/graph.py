@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from kanjiprep.errors import InputError
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import InputError, shown
 
 _REMEDY: Final = "export it with Workflow > Export (API), or give the file that the UI saves"
 

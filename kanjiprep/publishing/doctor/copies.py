@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.evaluation.weights import lora as loras
-from kanjiprep.evaluation.weights import safetensors_file
+from kanjiprep.evaluation.weights import lora_pairs, safetensors_file
 from kanjiprep.evaluation.weights.safetensors_file import SUFFIX
 from kanjiprep.progress import Progress
 from kanjiprep.publishing.doctor import fixed, lycoris, merged, parts, resized, rounding
 from kanjiprep.publishing.doctor.parts import Source
 from kanjiprep.publishing.doctor.resized import Loss, Wish
-from kanjiprep.publishing.tuned import Tuned, alpha_of
+from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.training.running.attempts import WEIGHTS
 
 _DUST: Final = 1e-4
@@ -151,7 +150,7 @@ def _refuse_idle_alpha(found: Sequence[Tuned], alpha: float | None) -> None:
     """An alpha that no file takes, since all of them say another."""
     if alpha is None:
         return
-    said = [{pair.alpha for pair in loras.pairs_of(one.path, safetensors_file.read(one.path))} for one in found]
+    said = [{pair.alpha for pair in lora_pairs.pairs_of(one.path, safetensors_file.read(one.path))} for one in found]
     if all(alphas and alphas not in ({None}, {alpha}) for alphas in said):
         first = sorted(one for one in said[0] if one is not None)
         what = (
@@ -161,7 +160,7 @@ def _refuse_idle_alpha(found: Sequence[Tuned], alpha: float | None) -> None:
 
 
 def _alpha(found: Tuned, order: Order) -> float | None:
-    return alpha_of(found) if order.alpha is None else order.alpha
+    return found.alpha if order.alpha is None else order.alpha
 
 
 def _written(whole: Source, out: Path, order: Order, progress: Progress, changes: tuple[str, ...]) -> Copied:

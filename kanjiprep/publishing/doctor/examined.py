@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod, sqrt
 from pathlib import Path
-from statistics import median
 from typing import Final, Literal
 
+from kanjiprep.errors import shown
 from kanjiprep.evaluation.weights import lora as loras
-from kanjiprep.evaluation.weights import lora_settings, safetensors_file
+from kanjiprep.evaluation.weights import lora_settings
 from kanjiprep.evaluation.weights.lora import Lora
-from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.progress import Progress, silent
-from kanjiprep.publishing.doctor import lycoris, readers
+from kanjiprep.publishing.doctor import lycoris, numbers, readers
+from kanjiprep.publishing.doctor.numbers import Numbers
 from kanjiprep.publishing.doctor.readers import Reading
 from kanjiprep.training import models
 
@@ -23,8 +22,6 @@ Verdict = Literal["sound", "to be mended", "unfit"]
 _WIDE_TYPES: Final = frozenset(("F32", "F64"))
 _TYPES: Final = _WIDE_TYPES | {"F16", "BF16"}
 _LONGEST: Final = 120
-_LARGEST: Final = 65504.0
-"""The largest number that float16 has. Weights of a model are below 10, so what adds more destroys any."""
 _MEND: Final = "mend a copy with --fix"
 
 
@@ -39,33 +36,6 @@ class Finding:
 
     what: str
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What the numbers of a file say.
-
-    Attributes:
-        not_finite: How many matrices have NaN or infinity.
-        zero_modules: How many modules are multiplied to nothing but zeros.
-        least: The smallest Frobenius norm of what is added to a module that is not zero, with its scale.
-        median: Of these norms.
-        most: The largest.
-        most_module: Whose it is.
-        spectral: The largest singular value of all.
-        sha256: Of the file.
-        too_large: Modules to which numbers are added that float16 does not have.
-    """
-
-    not_finite: int
-    zero_modules: int
-    least: float
-    median: float
-    most: float
-    most_module: str
-    spectral: float
-    sha256: str
-    too_large: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +109,8 @@ def examine(path: Path, is_deep: bool = False, progress: Progress = silent, alph
     """
     lora, read, is_of_run = _looked_at(path, is_deep, alpha)
     other = lycoris.parse(lora.header)
-    numbers = _numbers(lora, progress) if is_deep else None
-    problems = tuple(_problems(lora, other, numbers))
+    said = numbers.read(lora, progress) if is_deep else None
+    problems = tuple(_problems(lora, other, said))
     warnings = () if problems else tuple(_warnings(lora, *read))
     return Examined(
         path=path,
@@ -166,7 +136,7 @@ def examine(path: Path, is_deep: bool = False, progress: Progress = silent, alph
         diffusers=read[1],
         problems=problems,
         warnings=warnings,
-        numbers=numbers,
+        numbers=said,
     )
 
 
@@ -227,7 +197,7 @@ def _metadata(lora: Lora) -> dict[str, str]:
     return {_short(name): _short(word) for name, word in sorted(lora.header.metadata.items()) if name not in told}
 
 
-def _problems(lora: Lora, other: lycoris.Lycoris | None, numbers: Numbers | None) -> Iterator[Finding]:
+def _problems(lora: Lora, other: lycoris.Lycoris | None, said: Numbers | None) -> Iterator[Finding]:
     found = loras.problems(lora)
     if other is not None and set(other.kinds) <= {"LoKr", "LoHa"} and not lora.pairs:
         count = f"{len(other.modules)} module{'' if len(other.modules) == 1 else 's'}"
@@ -237,9 +207,9 @@ def _problems(lora: Lora, other: lycoris.Lycoris | None, numbers: Numbers | None
     remedy = "give one for SD3 or SD1.5" if loras.misfit(lora) else "take another checkpoint"
     for what in found:
         yield Finding(what, remedy)
-    if numbers is not None and numbers.too_large:
-        what = f"what it adds to {shown(numbers.too_large[0])} is larger than float16 has numbers for"
-        more = len(numbers.too_large) - 1
+    if said is not None and said.too_large:
+        what = f"what it adds to {shown(said.too_large[0])} is larger than float16 has numbers for"
+        more = len(said.too_large) - 1
         yield Finding(what + (f", and to {more:,} more modules" if more else ""), "take an earlier checkpoint")
     strange = sorted(set(lora.dtypes) - _TYPES)
     if strange:
@@ -265,29 +235,3 @@ def _warnings(lora: Lora, comfyui: Reading, diffusers: Reading) -> Iterator[Find
         yield Finding(f"it fits no model that is known here{width}", "")
     if _WIDE_TYPES & set(lora.dtypes):
         yield Finding("its numbers take 32 bits or more", "halve the file with --fix --dtype bf16")
-
-
-def _numbers(lora: Lora, progress: Progress) -> Numbers:
-    found, sides = {}, {}
-    for index, pair in enumerate(lora.pairs):
-        from kanjiprep.evaluation.weights.norms import multiply, norms
-
-        down, up = (safetensors_file.values(lora.path, lora.header, name) for name in (pair.down, pair.up))
-        if multiply(down.shape, up.shape):
-            sides[pair.module] = len(up) * prod(down.shape[1:])
-            found[pair.module] = norms(down, up, 1.0 if pair.scale is None else pair.scale)
-        progress("modules", index + 1, len(lora.pairs))
-    sizes = {module: one.frobenius for module, one in found.items() if one.frobenius > 0}
-    most = max(sizes, key=lambda module: sizes[module], default="")
-    return Numbers(
-        not_finite=len(lora.not_finite),
-        zero_modules=sum(one.frobenius == 0 for one in found.values()),
-        least=min(sizes.values(), default=0.0),
-        median=median(sizes.values()) if sizes else 0.0,
-        most=sizes.get(most, 0.0),
-        most_module=most,
-        spectral=max((found[module].spectral for module in sizes), default=0.0),
-        sha256=lora.sha256,
-        # The largest number of a matrix is no less than the root of the mean square.
-        too_large=tuple(name for name, size in sizes.items() if size > _LARGEST * sqrt(sides[name])),
-    )

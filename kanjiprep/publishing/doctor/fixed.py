@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from kanjiprep.errors import shown
 from kanjiprep.evaluation.weights import lora as loras
 from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
 from kanjiprep.evaluation.weights.lora import Lora
-from kanjiprep.evaluation.weights.safetensors_file import Promised, shown
+from kanjiprep.evaluation.weights.safetensors_file import Promised
 from kanjiprep.progress import Progress, silent
 from kanjiprep.publishing.doctor import rounding
 from kanjiprep.publishing.doctor.plan import Mended, Piece, Plan, numbers, plan, shape

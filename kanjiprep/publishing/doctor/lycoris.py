@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import TrainerError, shown
 from kanjiprep.evaluation.weights import lora_keys, safetensors_file
 from kanjiprep.evaluation.weights.lora_keys import Layout
-from kanjiprep.evaluation.weights.safetensors_file import Header, shown
+from kanjiprep.evaluation.weights.safetensors_header import Header
 from kanjiprep.publishing.doctor.factors import Delta, Factors, Kronecker
 
 if TYPE_CHECKING:

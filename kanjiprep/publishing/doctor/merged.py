@@ -11,8 +11,8 @@ from dataclasses import replace
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Final
 
-from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.evaluation.weights.safetensors_file import ITEM_BYTES, shown
+from kanjiprep.errors import TrainerError, UsageError, shown
+from kanjiprep.evaluation.weights.safetensors_header import ITEM_BYTES
 from kanjiprep.publishing.doctor.parts import Part, Source
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import TrainerError, shown
 from kanjiprep.evaluation.weights import lora as loras
 from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
 from kanjiprep.evaluation.weights.lora import Lora
 from kanjiprep.evaluation.weights.lora_keys import Layout
 from kanjiprep.evaluation.weights.lora_settings import Settings
-from kanjiprep.evaluation.weights.safetensors_file import ITEM_BYTES, Header, Promised, shown
+from kanjiprep.evaluation.weights.safetensors_file import Promised
+from kanjiprep.evaluation.weights.safetensors_header import ITEM_BYTES, Header
 from kanjiprep.progress import Progress
 from kanjiprep.publishing.doctor import lycoris, rounding
 from kanjiprep.publishing.doctor.lycoris import Lycoris

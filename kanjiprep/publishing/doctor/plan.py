@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kanjiprep.errors import TrainerError
+from kanjiprep.errors import TrainerError, shown
 from kanjiprep.evaluation.weights import lora_keys, lora_settings, safetensors_file
-from kanjiprep.evaluation.weights.lora import Lora, Pair
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.evaluation.weights.lora import Lora
+from kanjiprep.evaluation.weights.lora_pairs import Pair
 from kanjiprep.publishing.doctor import native
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kanjiprep.evaluation.weights import lora_keys, lora_settings
-from kanjiprep.evaluation.weights.lora import Lora, Pair
+from kanjiprep.evaluation.weights.lora import Lora
+from kanjiprep.evaluation.weights.lora_pairs import Pair
 from kanjiprep.publishing.doctor import native
 
 _COMFYUI_SD3: Final = ("transformer.", "base_model.model.", "lora_transformer_", "lycoris_")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from kanjiprep.errors import TrainerError, UsageError
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import TrainerError, UsageError, shown
 from kanjiprep.progress import Progress
 from kanjiprep.publishing.doctor.parts import Part, Source
 

@@ -100,7 +100,7 @@ def _kind_without_response(error: BaseException, what: str) -> Kind:
     if what.startswith("Consistency check failed"):  # a file came in part
         return "network"
     if isinstance(error, ConnectionError | PermissionError) and (found := _STATUS_IN_TEXT.search(what)):
-        return kind_of_status(int(found[1] or found[2]))
+        return _kind_of_status(int(found[1] or found[2]))
     network: Any = errors.HfHubHTTPError.__bases__[0]  # httpx's or httpx2's HTTPError, as the version has it
     kinds: tuple[tuple[Any, Kind], ...] = (
         (errors.LocalTokenNotFoundError, "no token"),
@@ -122,10 +122,10 @@ def _kind(error: BaseException, status: int) -> Kind:
     if isinstance(error, errors.RevisionNotFoundError):
         return "missing revision"
     is_missing = isinstance(error, errors.RepositoryNotFoundError) and status != 401  # noqa: PLR2004
-    return "missing" if is_missing else kind_of_status(status)
+    return "missing" if is_missing else _kind_of_status(status)
 
 
-def kind_of_status(status: int) -> Kind:
+def _kind_of_status(status: int) -> Kind:
     """The kind of an HTTP status that is no success."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]

@@ -19,7 +19,7 @@ from kanjiprep.publishing.painting import base as bases
 from kanjiprep.publishing.painting import faults
 from kanjiprep.publishing.painting.base import UNUSED, Base
 from kanjiprep.publishing.painting.devices import Placement
-from kanjiprep.publishing.tuned import PARTS, alpha_of
+from kanjiprep.publishing.tuned import PARTS
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.tuned import Tuned
@@ -102,7 +102,7 @@ def _fit(tuned: Tuned) -> Iterator[Path]:
 
     Without that suffix diffusers would take the file for a pickle.
     """
-    alpha, found = alpha_of(tuned), loras.outline(tuned.path)
+    alpha, found = tuned.alpha, loras.outline(tuned.path)
     loras.refuse_unfit(found)
     if tuned.path.suffix == safetensors_file.SUFFIX and not fixed.changes(found, mending.plan(found, alpha)):
         loras.refuse_unfit(loras.inspect(tuned.path))  # whose numbers were not read yet

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.paths import portable, unportable
 from kanjiprep.publishing import prompt_tokens, sampling_of
 from kanjiprep.publishing.painting.wish import Wish
 from kanjiprep.publishing.tuned import Tuned
 from kanjiprep.tokens import T5_CUT, T5_LIMIT
-from kanjiprep.training import configs, prompts, run_folder
+from kanjiprep.training import prompts
 from kanjiprep.training.prompts import Prompts, Style
 from kanjiprep.training.run_spec import Validation
 from kanjiprep.training.running import run_source
@@ -25,7 +26,6 @@ MOST_SEED: Final = 2**32 - 1
 MOST_PICTURES: Final = 10_000
 _LONGEST_NAME: Final = 40
 _SEEDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:-\s*([0-9]{1,10})\s*)?")
-_NEGATIVE: Final = "validation_negative_prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def short_name(text: str, taken: Iterable[str] = ()) -> str:
         if name and len(name) + len(word) >= _LONGEST_NAME:
             break
         name = f"{name}_{word}" if name else word[:_LONGEST_NAME]
-    name, others = name or "prompt", set(taken)
+    name, others = portable(name, "prompt"), set(taken)
     if name not in others:
         return name
     return next(longer for number in range(2, MOST_PICTURES) if (longer := f"{name}_{number}") not in others)
@@ -245,17 +245,16 @@ def _like_validation(asked: Asked, tuned: Tuned) -> _Words:
     if asked.style:
         raise UsageError("--like-validation takes the style of the run", "--style", "give one of the two")
     run, told = _validated(tuned)
-    config = run_source.table(run / run_folder.CONFIG / configs.CONFIG)
-    negative, style = config.get(_NEGATIVE), _named(told.style)
+    negative, style = sampling_of.validation_negative(run), _named(told.style)
     given = None if _has_own(asked) else run_source.prompts(run)
     if given:
         known = prompts.load(told, run)[0].style
         texts = {name: _found(told.prompts.get(name, text), text, known) for name, text in given.items()}
-        return _Words(texts, style, negative if isinstance(negative, str) else "")
+        return _Words(texts, style, negative or "")
     own = _run_prompts(run, told)
     plain = _own(asked) or dict(own.plain)
     texts = {name: _found(text, own.style.around(text), own.style) for name, text in plain.items()}
-    return _Words(texts, style, negative if isinstance(negative, str) else own.negative)
+    return _Words(texts, style, own.negative if negative is None else negative)
 
 
 def _found(subject: str, prompt: str, style: Style) -> tuple[str, str, int]:
@@ -273,7 +272,7 @@ def _own(asked: Asked) -> dict[str, str]:
     """The user's prompts by short name."""
     found = prompts.library(asked.library, Path()) if asked.library is not None else {}
     for name in found:
-        if not prompts.SHORT_NAME.fullmatch(name):
+        if not prompts.SHORT_NAME.fullmatch(name) or unportable(name):
             what = f"the prompt name {name!r:.60} is no name for a file"
             raise UsageError(what, "--library", "use lower-case letters, digits and single _")
     for text in dict.fromkeys(asked.prompts):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-HARMLESS: Final = {"model_family": "sd3", "model_type": "lora", "optimizer": "adamw_bf16"}
+_HARMLESS: Final = {"model_family": "sd3", "model_type": "lora", "optimizer": "adamw_bf16"}
 """What stands in for a required key that is missing or wrong, so that the rest can be judged."""
 
 
@@ -97,7 +97,7 @@ class Desk:
 
 def _harmless(action: argparse.Action) -> str:
     choices = [str(choice) for choice in action.choices or ()]
-    wanted = HARMLESS.get(action.dest, "x")
+    wanted = _HARMLESS.get(action.dest, "x")
     return wanted if wanted in choices or not choices else choices[0]
 
 
@@ -115,7 +115,7 @@ def judge_keys(desk: Desk, config: Mapping[str, object]) -> Iterator[Problem]:
         lines = desk.lines({key: value})
         option = lines[0].partition("=")[0] if lines else f"--{key.lstrip('-')}"
         seen[desk.known.get(option, option)] += 1
-        yield from judge_line(desk, key, value, lines) if lines else judge_silence(desk, key, value, option)
+        yield from _judge_line(desk, key, value, lines) if lines else _judge_silence(desk, key, value, option)
     yield from (
         Problem("twice", dest, f"is written {count} times; the last one counts")
         for dest, count in seen.items()
@@ -124,7 +124,7 @@ def judge_keys(desk: Desk, config: Mapping[str, object]) -> Iterator[Problem]:
     yield from (Problem("missing", dest, "is required by the trainer") for dest in desk.required if dest not in seen)
 
 
-def judge_silence(desk: Desk, key: str, value: object, option: str) -> Iterator[Problem]:
+def _judge_silence(desk: Desk, key: str, value: object, option: str) -> Iterator[Problem]:
     """What is wrong with a key of which nothing arrives."""
     default = desk.defaults.get(desk.known.get(option, ""))
     stays = f"the default {default!r} stays"
@@ -138,7 +138,7 @@ def judge_silence(desk: Desk, key: str, value: object, option: str) -> Iterator[
         yield Problem("dropped", key, f"an empty value is dropped and {stays}")
 
 
-def judge_line(desk: Desk, key: str, value: object, lines: Sequence[str]) -> Iterator[Problem]:
+def _judge_line(desk: Desk, key: str, value: object, lines: Sequence[str]) -> Iterator[Problem]:
     """What is wrong with a key that arrives as ``lines``."""
     option = lines[0].partition("=")[0]
     namespace, rest, fault = desk.parse([*desk.stand_ins(), *lines])
@@ -198,7 +198,7 @@ def _names(text: str, key: str) -> bool:
     return re.search(rf"(?<![A-Za-z_]){re.escape(key.lstrip('-'))}(?![A-Za-z_])", text) is not None
 
 
-def judge_flavour(family: str, flavour: object) -> Iterator[Problem]:
+def _judge_flavour(family: str, flavour: object) -> Iterator[Problem]:
     """Whether the flavour is one of its family, which the parser does not look at."""
     from simpletuner.helpers.models.registry import ModelRegistry
 
@@ -236,10 +236,10 @@ def judge_backends(backends: object, namespace: Any, words: frozenset[str]) -> I
         if not entry.get("id"):
             yield Problem("backend_id", name, "has no id")
         else:
-            yield from judge_entry(entry, name, namespace)
+            yield from _judge_entry(entry, name, namespace)
 
 
-def judge_entry(entry: Mapping[str, object], name: str, namespace: Any) -> Iterator[Problem]:
+def _judge_entry(entry: Mapping[str, object], name: str, namespace: Any) -> Iterator[Problem]:
     """What SimpleTuner's own checks say of one entry, each of them asked even if another complains."""
     told: set[str] = set()
     for ask in _ENTRY_CHECKS:
@@ -304,7 +304,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, object]:
     namespace, contradictions = judge_whole(desk, config, bad)
     problems += contradictions
     given = {key.lstrip("-"): value for key, value in config.items() if key not in bad}
-    problems += judge_flavour(str(given.get("model_family", "")).lower(), given.get("model_flavour"))
+    problems += _judge_flavour(str(given.get("model_family", "")).lower(), given.get("model_flavour"))
     words = runpy.run_path(str(Path(__file__).with_name("words.py")))["words_of"](Path(simpletuner.__path__[0]))
     problems += judge_backends(question["backends"], namespace, words)
     return {

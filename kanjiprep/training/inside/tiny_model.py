@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-START: Final = "<|startoftext|>"
+_START: Final = "<|startoftext|>"
 END: Final = "<|endoftext|>"
-CLIP_WIDTH: Final = 32
-T5_WIDTH: Final = 2 * CLIP_WIDTH
+_CLIP_WIDTH: Final = 32
+_T5_WIDTH: Final = 2 * _CLIP_WIDTH
 """Both CLIP encoders side by side are as wide as T5, as the pipeline wants it."""
-JOINT_WIDTH: Final = 64
-UNET_LEVELS: Final = (16, 16, 32, 32)
+_JOINT_WIDTH: Final = 64
+_UNET_LEVELS: Final = (16, 16, 32, 32)
 """Channels of the UNet of SD 1.5's layout, level by level."""
 
 
@@ -35,7 +35,7 @@ def byte_letters() -> list[str]:
 def clip_vocabulary() -> list[str]:
     """A letter for each byte, within a word and at its end, and the two marks."""
     letters = byte_letters()
-    return [*letters, *(f"{letter}</w>" for letter in letters), START, END]
+    return [*letters, *(f"{letter}</w>" for letter in letters), _START, END]
 
 
 def t5_vocabulary() -> list[tuple[str, float]]:
@@ -47,12 +47,12 @@ def t5_vocabulary() -> list[tuple[str, float]]:
 def write_clip_tokenizer(folder: Path, pad: str) -> None:
     """A CLIP tokenizer without merges: one token a byte."""
     folder.mkdir()
-    marks = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": pad}
-    write_json(folder / "vocab.json", {text: number for number, text in enumerate(clip_vocabulary())})
+    marks = {"bos_token": _START, "eos_token": END, "unk_token": END, "pad_token": pad}
+    _write_json(folder / "vocab.json", {text: number for number, text in enumerate(clip_vocabulary())})
     (folder / "merges.txt").write_text("#version: 0.2\n", "utf-8")
-    write_json(folder / "special_tokens_map.json", marks)
+    _write_json(folder / "special_tokens_map.json", marks)
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "errors": "replace", **marks}
-    write_json(folder / "tokenizer_config.json", settings)
+    _write_json(folder / "tokenizer_config.json", settings)
 
 
 def write_t5_tokenizer(folder: Path) -> None:
@@ -70,18 +70,18 @@ def write_t5_tokenizer(folder: Path) -> None:
     tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.save(str(folder / "tokenizer.json"))
     marks = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    write_json(folder / "special_tokens_map.json", marks)
+    _write_json(folder / "special_tokens_map.json", marks)
     settings = {"tokenizer_class": "T5TokenizerFast", "extra_ids": 0, "model_max_length": 512, **marks}
-    write_json(folder / "tokenizer_config.json", settings)
+    _write_json(folder / "tokenizer_config.json", settings)
 
 
-def clip_config() -> Any:
+def _clip_config() -> Any:
     """What a CLIP encoder of two layers is made by."""
     from transformers import CLIPTextConfig
 
     size = len(clip_vocabulary())
     return CLIPTextConfig(
-        vocab_size=size, hidden_size=CLIP_WIDTH, intermediate_size=2 * CLIP_WIDTH, projection_dim=CLIP_WIDTH,
+        vocab_size=size, hidden_size=_CLIP_WIDTH, intermediate_size=2 * _CLIP_WIDTH, projection_dim=_CLIP_WIDTH,
         num_hidden_layers=2, num_attention_heads=4, bos_token_id=size - 2, eos_token_id=size - 1,
         pad_token_id=size - 1,
     )  # fmt: skip
@@ -98,14 +98,14 @@ def vae(latent_channels: int, **settings: object) -> Any:
     )  # fmt: skip
 
 
-def sd3_text_encoders() -> dict[str, Any]:
+def _sd3_text_encoders() -> dict[str, Any]:
     """Two CLIP encoders and a T5 encoder of two layers each."""
     from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
-    clip = clip_config()
+    clip = _clip_config()
     t5 = T5Config(
-        vocab_size=-(-len(t5_vocabulary()) // 64) * 64, d_model=T5_WIDTH, d_kv=16, d_ff=64, num_layers=2, num_heads=4,
-        feed_forward_proj="gated-gelu", pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+        vocab_size=-(-len(t5_vocabulary()) // 64) * 64, d_model=_T5_WIDTH, d_kv=16, d_ff=64, num_layers=2,
+        num_heads=4, feed_forward_proj="gated-gelu", pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
     )  # fmt: skip
     return {
         "text_encoder": CLIPTextModelWithProjection(clip),
@@ -119,11 +119,11 @@ def sd3_parts() -> dict[str, Any]:
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 
     return {
-        **sd3_text_encoders(),
+        **_sd3_text_encoders(),
         "transformer": SD3Transformer2DModel(
             sample_size=32, patch_size=2, in_channels=16, out_channels=16, num_layers=2,
-            attention_head_dim=16, num_attention_heads=4, joint_attention_dim=T5_WIDTH,
-            caption_projection_dim=JOINT_WIDTH, pooled_projection_dim=2 * CLIP_WIDTH, pos_embed_max_size=96,
+            attention_head_dim=16, num_attention_heads=4, joint_attention_dim=_T5_WIDTH,
+            caption_projection_dim=_JOINT_WIDTH, pooled_projection_dim=2 * _CLIP_WIDTH, pos_embed_max_size=96,
             qk_norm="rms_norm", dual_attention_layers=(0,),
         ),
         "vae": vae(
@@ -140,10 +140,10 @@ def sd1x_parts() -> dict[str, Any]:
     from transformers import CLIPImageProcessor, CLIPTextModel
 
     return {
-        "text_encoder": CLIPTextModel(clip_config()),
+        "text_encoder": CLIPTextModel(_clip_config()),
         "unet": UNet2DConditionModel(
-            sample_size=32, in_channels=4, out_channels=4, block_out_channels=UNET_LEVELS, layers_per_block=2,
-            cross_attention_dim=CLIP_WIDTH, attention_head_dim=2, norm_num_groups=8,
+            sample_size=32, in_channels=4, out_channels=4, block_out_channels=_UNET_LEVELS, layers_per_block=2,
+            cross_attention_dim=_CLIP_WIDTH, attention_head_dim=2, norm_num_groups=8,
         ),
         "vae": vae(4, scaling_factor=0.18215),
         "scheduler": PNDMScheduler(
@@ -170,7 +170,7 @@ FAMILIES: Final = {
 }
 
 
-def write_json(path: Path, document: object) -> None:
+def _write_json(path: Path, document: object) -> None:
     """``document`` in ``path``."""
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
 
@@ -201,7 +201,7 @@ def main(folder: Path, seed: int, family: Family) -> None:
         write_clip_tokenizer(folder / name, pad)
     for name in family.t5_tokenizers:
         write_t5_tokenizer(folder / name)
-    write_json(folder / "model_index.json", index(family, parts))
+    _write_json(folder / "model_index.json", index(family, parts))
 
 
 if __name__ == "__main__":

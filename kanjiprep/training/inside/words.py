@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-READERS: Final = (
+_READERS: Final = (
     "caching", "data_backend", "data_generation", "data_transforms", "image_manipulation", "metadata", "multiaspect",
     "prompts.py",
 )  # fmt: skip
@@ -19,7 +19,7 @@ READERS: Final = (
 
 def words_of(package: Path) -> frozenset[str]:
     """Every name by which the sources that read dataloader entries look something up."""
-    places = [package / "helpers" / name for name in READERS]
+    places = [package / "helpers" / name for name in _READERS]
     files = [path for place in places for path in (place.rglob("*.py") if place.is_dir() else [place])]
     return frozenset(word for path in files if path.is_file() for word in words_in(path.read_text("utf-8")))
 

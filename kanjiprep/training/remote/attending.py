@@ -22,8 +22,8 @@ from kanjiprep.training.remote.ssh.refusal import Unreachable
 from kanjiprep.training.running.standing import CODES, COPY, UNWATCHED, WAITING
 from kanjiprep.training.running.view import View
 
-EVERY_S: Final = 10.0
-PULL_EVERY_S: Final = 60.0
+_EVERY_S: Final = 10.0
+_PULL_EVERY_S: Final = 60.0
 _LOOK_TIMEOUT_S: Final = 120.0
 _MOST_FAILURES: Final = 5
 _OVER: Final = frozenset({*CODES, UNWATCHED, WAITING, COPY})
@@ -78,7 +78,7 @@ class Attended:
             RemoteError: As ``pull.finish``.
         """
         pulled = self._told(pulling.finish(self.far, self.place, self.run, progress))
-        self.far.again(partial(secrets.remove, self.far, self.place.root))
+        self.far.again(partial(secrets.remove, self.far, self.place.secrets, self.place.root))
         return pulled
 
     def stop(self, progress: Progress, *, with_checkpoint: bool) -> Mapping[str, Any]:
@@ -110,8 +110,9 @@ class Attended:
         options = [word for name, value in limits.items() for word in (name, str(value))]
         words = ["launch-simpletuner", f"runs/{self.place.name}", "--resume", "--detach", "--json", *options]
         step, hear = self.place.step("resume"), partial(_hear, progress)
-        self.far.again(partial(secrets.write, self.far, tokens, self.place.root))
-        return dict(tool.carried_out(self.far, step, words, hear, root=self.place.root))
+        self.far.again(partial(secrets.write, self.far, tokens, self.place.secrets, self.place.root))
+        said = tool.carried_out(self.far, step, words, hear, secrets=self.place.secrets, root=self.place.root)
+        return dict(said)
 
     def _told(self, pulled: Pulled) -> Pulled:
         for name in pulled.checkpoints:
@@ -123,8 +124,8 @@ def watch(
     attended: Attended,
     screen: Screen,
     progress: Progress,
-    every_s: float = EVERY_S,
-    pull_every_s: float = PULL_EVERY_S,
+    every_s: float = _EVERY_S,
+    pull_every_s: float = _PULL_EVERY_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> View:
     """The last view of a run that is over, whose copy is whole then, or of one that nobody watches there.
@@ -140,20 +141,9 @@ def watch(
     Raises:
         RemoteError: If the box cannot be reached, for as long as its connection is patient.
     """
-    pulled_at, checkpoint, failures = float("-inf"), "", 0
+    pulled_at, checkpoint = float("-inf"), ""
     while True:
-        try:
-            seen = attended.look()
-            failures = 0
-        except Unreachable:
-            raise
-        except RemoteError as problem:  # a box that is busy says nothing of the run
-            failures += 1
-            if failures > _MOST_FAILURES:
-                raise
-            attended.say(f"could not be looked at, once more in {every_s:.0f} s: {problem}")
-            time.sleep(every_s)
-            continue
+        seen = _patient_look(attended, every_s)
         screen(seen)
         if seen.status in _OVER:
             bring = attended.pull if seen.exit_code is None else attended.finish  # a trainer alone still writes
@@ -164,6 +154,19 @@ def watch(
             attended.pull(progress)
             pulled_at, checkpoint = clock(), newest
         time.sleep(every_s)
+
+
+def _patient_look(attended: Attended, every_s: float) -> View:
+    """The run, looked at some more times if the box says something else: one that is busy says nothing of the run."""
+    for _ in range(_MOST_FAILURES):
+        try:
+            return attended.look()
+        except Unreachable:
+            raise
+        except RemoteError as problem:
+            attended.say(f"could not be looked at, once more in {every_s:.0f} s: {problem}")
+            time.sleep(every_s)
+    return attended.look()
 
 
 def _hear(progress: Progress, line: str) -> None:

@@ -10,11 +10,11 @@ from types import FrameType
 from typing import Final
 
 from kanjiprep.errors import Interrupted
-from kanjiprep.training.remote.cloud.gone import Tell
+from kanjiprep.training.remote.cloud.asking import Tell
 
 Hear = Callable[[int, FrameType | None], None]
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Hurried(BaseException):
@@ -25,7 +25,7 @@ class Hurried(BaseException):
 def heeding(hear: Hear) -> Iterator[None]:
     """Have ``hear`` hear of the signals that end a process; one that is ignored, as by nohup, stays so."""
     is_main = threading.current_thread() is threading.main_thread()  # no other thread can hear signals
-    heeded = [one for one in SIGNALS if is_main and signal.getsignal(one) != signal.SIG_IGN]
+    heeded = [one for one in _SIGNALS if is_main and signal.getsignal(one) != signal.SIG_IGN]
     before = {one: signal.signal(one, hear) for one in heeded}
     try:
         yield
@@ -40,7 +40,7 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
     Raises:
         Interrupted: Always.
     """
-    for one in SIGNALS:
+    for one in _SIGNALS:
         if signal.getsignal(one) == interrupt:
             signal.signal(one, _nothing)
     raise Interrupted(f"told to end by {signal.Signals(number).name}", "", "run the same command again")

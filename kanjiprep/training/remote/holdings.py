@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import RemoteError
-from kanjiprep.training.remote.cloud import gone, ledger
+from kanjiprep.training.remote.cloud import gone, ledger, leftovers
 from kanjiprep.training.remote.cloud.api import CONSOLE
-from kanjiprep.training.remote.cloud.gone import Leftover, StillThere
+from kanjiprep.training.remote.cloud.gone import StillThere
 from kanjiprep.training.remote.cloud.ledger import stamp
+from kanjiprep.training.remote.cloud.leftovers import Leftover
 from kanjiprep.training.remote.cloud.rental import Rental
 from kanjiprep.training.remote.returning import Shop, asked_until
 
-LS: Final = "kanjiprep remote ls"
+_LS: Final = "kanjiprep remote ls"
 _NOT_SEEN = "not seen"
 _NOT_KNOWN = "not known"
 
@@ -66,7 +67,7 @@ def standing(shop: Shop) -> tuple[Holding, ...]:
     now = shop.clock.now()
     before = ledger.read(shop.folder)
     try:
-        left = gone.find_leftovers(shop.cloud, shop.folder, shop.clock)
+        left = leftovers.find_leftovers(shop.cloud, shop.folder, shop.clock)
     except RemoteError as problem:
         return tuple(_rented(one, None, str(problem), now) for one in before.open_rentals)
     rentals = {one.name: one for one in ledger.read(shop.folder).open_rentals}
@@ -98,7 +99,7 @@ def reminder(folder: Path, now: datetime) -> str | None:
     names = ", ".join(_named(one, now) for one in rentals[:3]) + (", ..." if len(rentals) > 3 else "")  # noqa: PLR2004
     rate = sum(_rate(one) for one in rentals)
     usd = sum(one.cost_so_far_usd(now) for one in rentals)
-    return f"still rented: {names}; {rate:.2f} USD an hour, up to {usd:.2f} USD so far; see {LS}"
+    return f"still rented: {names}; {rate:.2f} USD an hour, up to {usd:.2f} USD so far; see {_LS}"
 
 
 def _named(rental: Rental, now: datetime) -> str:

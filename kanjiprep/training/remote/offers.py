@@ -14,11 +14,11 @@ from kanjiprep.training.prices import LivePrice
 from kanjiprep.training.remote.cloud import money
 from kanjiprep.training.remote.cloud.money import Quote
 
-ARM: Final = frozenset({"gh200"})
+_ARM: Final = frozenset({"gh200"})
 """GPUs that sit beside a 64-bit Arm processor, for which not every package of the trainer is made."""
-KEEP_H: Final = 12.0
+_KEEP_H: Final = 12.0
 """A night: for a laptop that sleeps when the run ends."""
-LEAST_H: Final = 0.5
+_LEAST_H: Final = 0.5
 """Lambda boots for up to 25 minutes."""
 _MOST_OTHERS = 4
 
@@ -37,8 +37,7 @@ class Offer:
     Attributes:
         gpu: Name of its GPU in our table.
         gpus: How many it has.
-        region: Where there is one.
-        is_pinned: Whether only that region will do; if not, another is tried when there is none left.
+        region: Where there is one; another is tried when there is none left.
         quote: What it costs.
         keep_h: So long it is kept after the end of its run if nobody pulls what it made; its own end stands.
     """
@@ -46,9 +45,8 @@ class Offer:
     gpu: str
     gpus: int
     region: str
-    is_pinned: bool
     quote: Quote
-    keep_h: float = KEEP_H
+    keep_h: float = _KEEP_H
 
     @property
     def instance_type(self) -> str:
@@ -69,7 +67,6 @@ class Wish:
         gpus: How many in one machine.
         hours_cap: The user's --max-hours.
         usd_cap: The user's --max-usd.
-        region: The only one that will do, if any.
         allow_arm: Whether a 64-bit Arm machine is welcome.
     """
 
@@ -77,45 +74,30 @@ class Wish:
     gpus: int
     hours_cap: float | None
     usd_cap: float | None
-    region: str | None = None
     allow_arm: bool = False
 
 
 def offer(
-    cloud: Market,
-    catalogue: Catalogue,
-    gpu: str,
-    gpus: int,
-    hours_cap: float | None,
-    usd_cap: float | None,
-    region: str | None = None,
-    allow_arm: bool = False,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    cloud: Market, catalogue: Catalogue, wish: Wish, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Offer:
-    """The cheapest machine with ``gpus`` of that GPU that Lambda has to rent now.
+    """The cheapest machine that fits ``wish`` and that Lambda has to rent now.
 
     Args:
         cloud: Tells what there is.
         catalogue: Which machine has which GPU.
-        gpu: As the catalogue calls it.
-        gpus: How many in one machine.
-        hours_cap: The user's --max-hours.
-        usd_cap: The user's --max-usd.
-        region: The only one that will do, if any.
-        allow_arm: Whether a 64-bit Arm machine is welcome.
+        wish: What it has to be.
         now: The clock; another for tests.
 
     Raises:
         UsageError: If that is no GPU or machine of ours, or there is no cap, or one that makes no sense.
         RemoteError: If Lambda does not tell, or has none now.
     """
-    wish = Wish(gpu, gpus, hours_cap, usd_cap, region or None, allow_arm)
-    machines_for(catalogue, wish)
+    _machines_for(catalogue, wish)
     live = cloud.types()
     return choose(live, now().isoformat(timespec="seconds"), catalogue, wish)
 
 
-def machines_for(catalogue: Catalogue, wish: Wish) -> tuple[str, ...]:
+def _machines_for(catalogue: Catalogue, wish: Wish) -> tuple[str, ...]:
     """Lambda's names of the machines that would do, before Lambda is asked anything.
 
     Raises:
@@ -125,7 +107,7 @@ def machines_for(catalogue: Catalogue, wish: Wish) -> tuple[str, ...]:
         what = "nothing is rented without a limit"
         raise UsageError(what, "", "give --max-hours or --max-usd; Lambda charges until a machine is ended")
     gpu = tables.gpu_named(catalogue, wish.gpu)
-    if gpu.name in ARM and not wish.allow_arm:
+    if gpu.name in _ARM and not wish.allow_arm:
         what = f"{gpu.name} sits in a 64-bit Arm machine, for which not every package of the trainer is made"
         raise UsageError(what, "", "take another GPU, or allow it with --allow-arm")
     fit = tuple(one.name for one in tables.instances_with(catalogue, gpu.name, wish.gpus))
@@ -149,33 +131,26 @@ def choose(live: Mapping[str, LivePrice], read_at: str, catalogue: Catalogue, wi
         UsageError: If there can be none, or a cap makes no sense.
         RemoteError: If Lambda has none now.
     """
-    fit = machines_for(catalogue, wish)
+    fit = _machines_for(catalogue, wish)
     known = [live[name] for name in fit if name in live]
     if not known:
         raise RemoteError(f"Lambda no longer has {' or '.join(fit)}", "", _others(live, catalogue, wish))
-    free = [one for one in known if _regions(one, wish)]
+    free = [one for one in known if one.regions]
     if not free:
-        place = f" in {wish.region}" if wish.region else ""
         names = " or ".join(one.name for one in known)
-        elsewhere = sorted({region for one in known for region in one.regions})
-        hint = f"there is one in {', '.join(elsewhere)}" if elsewhere else _others(live, catalogue, wish)
-        raise RemoteError(f"Lambda has no {names} to rent now{place}", "", hint)
+        raise RemoteError(f"Lambda has no {names} to rent now", "", _others(live, catalogue, wish))
     best = min(free, key=lambda one: (one.usd_per_hour, one.name))
     quote = money.quote(best, read_at, wish.hours_cap, wish.usd_cap)
-    if quote.hours < LEAST_H:
+    if quote.hours < _LEAST_H:
         what = f"{quote.time} is not enough: a machine may take that long to start"
-        raise UsageError(what, quote.decided_by, f"allow at least {LEAST_H:g} h")
-    return Offer(wish.gpu, wish.gpus, _regions(best, wish)[0], wish.region is not None, quote)
-
-
-def _regions(price: LivePrice, wish: Wish) -> tuple[str, ...]:
-    return tuple(one for one in price.regions if wish.region in {None, one})
+        raise UsageError(what, quote.decided_by, f"allow at least {_LEAST_H:g} h")
+    return Offer(wish.gpu, wish.gpus, best.regions[0], quote)
 
 
 def _others(live: Mapping[str, LivePrice], catalogue: Catalogue, wish: Wish) -> str:
     """What else can be rented now, the cheapest first, as the user can ask for it."""
-    wanted = [one for one in catalogue.instance if one.name in live and (wish.allow_arm or one.gpu not in ARM)]
-    free = [(live[one.name], one) for one in wanted if _regions(live[one.name], wish)]
+    wanted = [one for one in catalogue.instance if one.name in live and (wish.allow_arm or one.gpu not in _ARM)]
+    free = [(live[one.name], one) for one in wanted if live[one.name].regions]
     free.sort(key=lambda pair: (pair[0].usd_per_hour, pair[0].name))
     words = [f"{one.gpus} x {one.gpu} at {price.usd_per_hour:.2f} USD an hour" for price, one in free]
     more = f" and {len(words) - _MOST_OTHERS} more" if len(words) > _MOST_OTHERS else ""

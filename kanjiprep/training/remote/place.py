@@ -50,6 +50,11 @@ class Place:
         return f"{verb}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     @property
+    def secrets(self) -> str:
+        """The file in the folder of ours there that holds the tokens of this run, and of no other."""
+        return f"{self.step('env')}.sh"
+
+    @property
     def host(self) -> Address:
         """How it is reached."""
         return address.parse(self.address, Path(self.key) if self.key else None)

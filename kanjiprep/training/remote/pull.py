@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, Final
 
 from kanjiprep.errors import RemoteError, os_reason
 from kanjiprep.progress import Progress
-from kanjiprep.training import pictures, run_folder
+from kanjiprep.training import locks, pictures, run_folder
 from kanjiprep.training.configs import CAPTIONS
 from kanjiprep.training.remote.box import scripts
 from kanjiprep.training.remote.box.over_ssh import OverSsh
@@ -223,7 +221,7 @@ def _known(run: Path) -> dict[str, Any]:
     """The checkpoints that are here whole; one that was removed here is fetched again."""
     try:
         table = json.loads((run / PULLED).read_bytes())
-    except (OSError, ValueError):  # then everything is compared once more
+    except (OSError, ValueError, RecursionError):  # then everything is compared once more
         return {}
     return {name: sums for name, sums in table.items() if (run / name).is_dir()} if isinstance(table, dict) else {}
 
@@ -245,16 +243,13 @@ def _write_known(run: Path, known: dict[str, Any]) -> None:
 @contextmanager
 def _alone(run: Path) -> Iterator[None]:
     """Hold the copy while others who would pull into it wait."""
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        lock = os.open(run / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise RemoteError(f"cannot be written: {os_reason(error)}", str(run), "choose another folder") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.held(run / _LOCK))
+        except OSError as error:
+            raise RemoteError(f"cannot be written: {os_reason(error)}", str(run), "choose another folder") from error
         yield
-    finally:
-        os.close(lock)
 
 
 def _digests(folder: Path) -> dict[str, str]:

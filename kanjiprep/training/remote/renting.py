@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +11,11 @@ from typing import Final
 
 from kanjiprep.errors import RemoteError, os_reason
 from kanjiprep.paths import resolved
-from kanjiprep.training.remote.cloud import gone, ledger, money, naming
+from kanjiprep.training import locks
+from kanjiprep.training.remote.cloud import gone, ledger, leftovers, money, naming
 from kanjiprep.training.remote.cloud.api import CONSOLE, ENDING
-from kanjiprep.training.remote.cloud.gone import StillThere, Tell
+from kanjiprep.training.remote.cloud.asking import Tell
+from kanjiprep.training.remote.cloud.gone import StillThere
 from kanjiprep.training.remote.cloud.ledger import Asked, stamp
 from kanjiprep.training.remote.cloud.money import Deadlines
 from kanjiprep.training.remote.cloud.rental import Rental
@@ -85,7 +85,7 @@ def rent(shop: Shop, offer: Offer, run: Path, tell: Tell) -> Rented:
 
 def _refuse_second(shop: Shop, name: str, tell: Tell) -> None:
     """Refuse if the ledger or Lambda has something of that name; what is gone by itself is written down as gone."""
-    rental, now = gone.adopt(shop.cloud, shop.folder, shop.clock).of(name), shop.clock.now()
+    rental, now = leftovers.adopt(shop.cloud, shop.folder, shop.clock).of(name), shop.clock.now()
     if rental is not None and rental.is_open:
         launched_until = asked_until(rental, now)
         said = gone.verify_gone(shop.cloud, rental, 0, tell=tell, launched_until=launched_until, clock=shop.clock)
@@ -106,7 +106,6 @@ def _task(name: str, offer: Offer, deadlines: Deadlines) -> Task:
         instance_type=quote.instance_type,
         max_hourly_cost=quote.usd_per_hour * quote.machines,
         deadline=int(deadlines.switch_at.timestamp()),
-        region=offer.region if offer.is_pinned else None,
         num_nodes=quote.machines,
         silent_minutes=round(offer.keep_h * 60),
     )
@@ -119,7 +118,6 @@ def _asked(name: str, at: datetime, run: Path, offer: Offer) -> Asked:
         at=stamp(at),
         run=str(resolved(run)),
         instance_type=quote.instance_type,
-        region=offer.region if offer.is_pinned else "",
         usd_per_hour=quote.usd_per_hour,
         max_hours=quote.hours,
         max_usd=quote.usd_most,
@@ -161,7 +159,7 @@ def _looked_at(shop: Shop, launched: Launched, tell: Tell) -> Login:
     """The login of the head at the address that Lambda gives; SkyPilot's word is taken if Lambda does not tell."""
     login = launched.logins[0]
     try:
-        gone.adopt(shop.cloud, shop.folder, shop.clock)
+        leftovers.adopt(shop.cloud, shop.folder, shop.clock)
         head = shop.cloud.instance(launched.instance_ids[0])
     except RemoteError as problem:
         tell(f"{launched.cluster} was launched and cannot be looked at: {problem}")
@@ -179,21 +177,14 @@ def _looked_at(shop: Shop, launched: Launched, tell: Tell) -> Login:
 def _alone(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock of a name, which ends with the process however that ends."""
     path = folder / f".{name}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise RemoteError(f"cannot be locked: {os_reason(error)}", str(path), "free the space or fix it") from error
-    try:
-        _take(lock, path)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(locks.held(path, waits=False))
+        except BlockingIOError as error:
+            what = "another process rents a machine for this run right now"
+            raise RemoteError(what, str(path), "wait for it, or stop it") from error
+        except OSError as error:
+            what = f"cannot be locked: {os_reason(error)}"
+            raise RemoteError(what, str(path), "free the space or fix it") from error
         yield
-    finally:
-        os.close(lock)
-
-
-def _take(lock: int, path: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        what = "another process rents a machine for this run right now"
-        raise RemoteError(what, str(path), "wait for it, or stop it") from error

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import RemoteError, UsageError
-from kanjiprep.training.remote.cloud import gone, ledger
-from kanjiprep.training.remote.cloud.gone import CLOCK, PATIENCE_S, SETTLED_S, Clock, Cloud, Gone, StillThere, Tell
+from kanjiprep.training.remote.cloud import gone, ledger, leftovers
+from kanjiprep.training.remote.cloud.asking import CLOCK, Clock, Cloud, Tell
+from kanjiprep.training.remote.cloud.gone import PATIENCE_S, SETTLED_S, Gone, StillThere
 from kanjiprep.training.remote.cloud.ledger import Asked, stamp
 from kanjiprep.training.remote.cloud.rental import Rental
 from kanjiprep.training.remote.hearing import Hurried, heeding, patient
@@ -137,7 +138,8 @@ def _given_back(shop: Shop, asked: Asked, until: datetime | None, tell: Tell) ->
     if shop.engine.cut_off(name):
         until = shop.clock.now()
     try:
-        rental = gone.adopt(shop.cloud, shop.folder, shop.clock).of(name)  # before anything is ended or asked again
+        # before anything is ended or asked again
+        rental = leftovers.adopt(shop.cloud, shop.folder, shop.clock).of(name)
     except RemoteError as problem:
         tell(str(problem))
         rental = None

@@ -19,7 +19,7 @@ from kanjiprep.training.remote.sky.task import Task
 from kanjiprep.training.remote.skypilot import SkyPilot
 
 ENDPOINT_VARIABLE: Final = "KANJIPREP_LAMBDA_ENDPOINT"
-SWITCH_ENDPOINT: Final = "https://cloud.lambdalabs.com"
+_SWITCH_ENDPOINT: Final = "https://cloud.lambdalabs.com"
 """Lambda's older host, which SkyPilot 0.14.1 asks from a rented machine to give itself back."""
 
 
@@ -33,7 +33,7 @@ def switch_problem(environ: Mapping[str, str], ask: Callable[[Question], bytes] 
     Raises:
         UsageError: If there is no key.
     """
-    endpoint = environ.get(ENDPOINT_VARIABLE) or SWITCH_ENDPOINT
+    endpoint = environ.get(ENDPOINT_VARIABLE) or _SWITCH_ENDPOINT
     try:
         ask(Question(home.checked_key(environ), prices.PATH, endpoint=endpoint))
     except NoAnswerError as problem:

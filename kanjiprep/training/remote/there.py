@@ -91,12 +91,13 @@ def launch(far: OverSsh, place: Place, job: Job, progress: Progress, say: Callab
     _send_preset(far, place, job, progress)
     places.write(job.run, place)
     words = launch_words(job, dataset)
-    far.again(partial(secrets.write, far, _tokens(job), place.root))
+    far.again(partial(secrets.write, far, _tokens(job), place.secrets, place.root))
     try:
-        return dict(tool.carried_out(far, place.step("launch"), words, partial(_hear, progress), root=place.root))
+        step, hear = place.step("launch"), partial(_hear, progress)
+        return dict(tool.carried_out(far, step, words, hear, secrets=place.secrets, root=place.root))
     except KanjiprepError:
         with suppress(RemoteError):  # what went wrong is told, and nothing that ran there needs them again
-            secrets.remove(far, place.root)
+            secrets.remove(far, place.secrets, place.root)
         raise
 
 

@@ -44,7 +44,7 @@ def build(target: Path, found: Distribution | None = None) -> Path:
         raise RemoteError("kanjiprep is not installed, it only lies here", str(_package()), _AGAIN) from error
     path = target / f"{NAME}-{kanjiprep.__version__.replace('-', '_')}-py3-none-any.whl"
     try:
-        _write(path, with_record({**dict(_code()), **_about(about)}))
+        _write(path, _with_record({**dict(_code()), **_about(about)}))
     except OSError as error:
         what = f"cannot be packed: {os_reason(error)}"
         raise RemoteError(what, str(error.filename or path), "check its permissions") from error
@@ -63,7 +63,7 @@ def digest_of(wheel: Path) -> str:
         raise RemoteError(f"cannot be read: {os_reason(error)}", str(wheel), "build it again") from error
 
 
-def with_record(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _with_record(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """``files`` and the RECORD of them, sorted by name as the wheel holds them."""
     listed = dict(sorted(files.items()))
     record = f"{_info()}/RECORD"

@@ -182,7 +182,7 @@ def _tiny_models(run: Path) -> Path:
     path = run / run_folder.CONFIG / configs.CONFIG
     try:
         return Path(json.loads(path.read_bytes()).get("pretrained_model_name_or_path", "none")).parent
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise TrainerError("is not as it was written", str(path), "launch the run anew") from error
 
 

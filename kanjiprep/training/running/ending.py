@@ -71,7 +71,7 @@ def _ask_for_checkpoint(path: Path) -> None:
     before_ns = path.stat().st_mtime_ns if path.exists() else 0
     try:
         count = int(json.loads(path.read_bytes())["manual_checkpoint"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         count = 0
     files.replace(path, json.dumps({"manual_checkpoint": count + 1, "manual_validation": 0}).encode())
     at_ns = max(time.time_ns(), before_ns + 1_000_000_000)

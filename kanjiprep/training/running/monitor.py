@@ -12,7 +12,7 @@ from kanjiprep.training.running.looking import Window
 from kanjiprep.training.running.standing import CODES, COPY, UNWATCHED, WAITING
 from kanjiprep.training.running.view import View
 
-EVERY_S: Final = 2.0
+_EVERY_S: Final = 2.0
 _LINE_EVERY_S: Final = 60.0
 
 
@@ -23,7 +23,7 @@ class Screen(Protocol):
         """Show ``seen``."""
 
 
-def watch(window: Window, screen: Screen, every_s: float = EVERY_S) -> View:
+def watch(window: Window, screen: Screen, every_s: float = _EVERY_S) -> View:
     """The last view of a run, shown all the way to its end, or until nobody is left who could tell of one."""
     while True:
         seen = window.look()

@@ -18,10 +18,10 @@ from kanjiprep.training.running.trainer_log import StageSeen
 
 GUARD: Final = ".guard"
 """The last file of a checkpoint. Source: SimpleTuner 4.10.1 helpers/utils/checkpoint_manager.py."""
-CHECKPOINT: Final = re.compile(r"checkpoint-(\d+)")
+_CHECKPOINT: Final = re.compile(r"checkpoint-(\d+)")
 _STEP_KEYS: Final = frozenset({"train_loss", "learning_rate", "epoch"})
 """A line with one of these is of a step; others are of the system. Source: SimpleTuner 4.10.1 trainer.py."""
-CACHING: Final = trainer_log.Stage.PICTURES
+_CACHING: Final = trainer_log.Stage.PICTURES
 _LOOKS: Final = 30
 """So often a picture that cannot be read yet is looked at again."""
 _STRIDE: Final = 0.02
@@ -81,7 +81,7 @@ class Observer:
     def _uncached(self, seen: StageSeen) -> Iterator[Event]:
         """Pictures that are left out of the cache: the trainer goes on, and dies at the first batch with one."""
         before, self._seen = self._seen, seen
-        is_over = before is not None and before.stage is CACHING and seen.stage is not CACHING
+        is_over = before is not None and before.stage is _CACHING and seen.stage is not _CACHING
         if is_over and before is not None and before.total and (before.done or 0) < before.total:
             text = f"{before.total - (before.done or 0):,} of {before.total:,} pictures could not be cached"
             yield Alert("cache", "warning", self._last, f"{text}; training will end at the first of them", self._last)
@@ -117,7 +117,7 @@ class Observer:
     def _guarded(folder: Path) -> int | None:
         try:
             return (folder / GUARD).stat().st_mtime_ns
-        except FileNotFoundError:  # unfinished, or just removed by the trainer
+        except (OSError, ValueError):  # unfinished, just removed by the trainer, or on record with an impossible name
             return None
 
     def _new_pictures(self) -> Iterator[Event]:
@@ -144,6 +144,9 @@ class Observer:
         return picture_health.gone_bad(self._good.get(prompt), look)
 
 
+_LARGEST: Final = 1e300
+"""More is not finite, as a whole number of hundreds of digits is not either."""
+_MOST_STEPS: Final = 10**15
 _NO_STEP: Final = Step(0, None, None, None, None, None)
 
 
@@ -156,7 +159,7 @@ def step_of(line: bytes, base_step: int) -> Step | None:
     try:
         table = json.loads(line)
         number, metrics = table["step"], table["metrics"]
-        if not isinstance(number, int) or not isinstance(metrics, dict):
+        if not isinstance(number, int) or not isinstance(metrics, dict) or abs(number) > _MOST_STEPS:
             return None
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -169,12 +172,12 @@ def step_of(line: bytes, base_step: int) -> Step | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and abs(value) < float("inf") else None
+    return float(value) if isinstance(value, int | float) and abs(value) <= _LARGEST else None
 
 
 def whole_checkpoints(output: Path) -> list[tuple[int, Path]]:
     """Steps and folders of the checkpoints in ``output`` that are complete, ascending."""
-    found = ((CHECKPOINT.fullmatch(path.name), path) for path in output.glob("checkpoint-*"))
+    found = ((_CHECKPOINT.fullmatch(path.name), path) for path in output.glob("checkpoint-*"))
     return sorted((int(match[1]), path) for match, path in found if match and (path / GUARD).exists())
 
 

@@ -15,23 +15,23 @@ from PIL import Image, ImageStat
 
 from kanjiprep.training.running import picture_file
 
-LATENT_PX: Final = 8
+_LATENT_PX: Final = 8
 """Side of the square that one latent of Stable Diffusion's autoencoders becomes."""
-TOKEN_PX: Final = 16
+_TOKEN_PX: Final = 16
 """Side of the square that one token of SD3's transformer becomes: two latents."""
-BLACK: Final = 24.0
+_BLACK: Final = 24.0
 """``Look.brightest`` below this is black; the darkest wallpaper looked at has 37, photographs 80 and more."""
-ONE_COLOUR: Final = 8.0
+_ONE_COLOUR: Final = 8.0
 """``Look.span`` below this is one colour; whole photographs have 37 and more, a piece of sky 11."""
 GRAINY: Final = 0.8
 """``Look.grain`` from this on is noise; photographs reach 0.45 and fractal noise 0.66, white noise begins at 0.93."""
 BLOCKY: Final = 0.6
 """``Look.blocks`` from this on is noise; gravel and kanji reach 0.51, smooth random latents begin at 0.69."""
-MOTTLED: Final = 0.6
+_MOTTLED: Final = 0.6
 """``Look.mottle`` from this on is noise; photographs reach 0.14, abstract paintings 0.54, what a pipeline with random
 weights painted has 0.67 to 0.69."""
 
-_CELLS_PX: Final = (LATENT_PX, TOKEN_PX)
+_CELLS_PX: Final = (_LATENT_PX, _TOKEN_PX)
 _COLOURFUL: Final = 0.4
 _LEAST_COLOUR: Final = 2.0
 _LEAST_CELLS: Final = 32
@@ -74,11 +74,11 @@ def look(path: Path) -> Look:
 
 def faults(look: Look) -> tuple[str, ...]:
     """What is surely wrong with a picture: "black", "blank" (one colour) or "noise"; mostly nothing."""
-    if look.brightest < BLACK:
+    if look.brightest < _BLACK:
         return ("black",)
-    if look.span < ONE_COLOUR:
+    if look.span < _ONE_COLOUR:
         return ("blank",)
-    return ("noise",) if look.grain >= GRAINY or look.blocks >= BLOCKY or look.mottle >= MOTTLED else ()
+    return ("noise",) if look.grain >= GRAINY or look.blocks >= BLOCKY or look.mottle >= _MOTTLED else ()
 
 
 def gone_bad(before: Look | None, now: Look) -> tuple[str, ...]:
@@ -107,14 +107,14 @@ def _facts(picture: Image.Image) -> Look:
     strongest = max(range(len(spreads)), key=spreads.__getitem__)
     colour, contrast = picture.getchannel(strongest), max(spreads[strongest], 1.0)
     thumb = np.asarray(picture.reduce(max(1, max(picture.size) // 256)))
-    cells = picture.reduce(LATENT_PX)
+    cells = picture.reduce(_LATENT_PX)
     coarse = [_noise(colour.reduce(side)) for side in _CELLS_PX if _has_cells(picture, side)]
     return Look(
         brightest=float(np.quantile(thumb.max(axis=-1), 0.999)),
         span=float(np.ptp(np.asarray(cells), axis=(0, 1)).max()),
         grain=_noise(colour) / contrast,
         blocks=max(coarse, default=0.0) / contrast,
-        mottle=_mottle(cells) if _has_cells(picture, LATENT_PX) else 0.0,
+        mottle=_mottle(cells) if _has_cells(picture, _LATENT_PX) else 0.0,
     )
 
 

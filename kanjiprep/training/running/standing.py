@@ -14,7 +14,7 @@ from kanjiprep.training.running.moments import Moment
 from kanjiprep.training.running.run_state import RunState
 
 UNWATCHED, LOST, WAITING, COPY = "unwatched", "lost", "not started", "copy"
-OVER: Final = frozenset({"completed", "stopped", "guard", "limit", "failed"})
+_OVER: Final = frozenset({"completed", "stopped", "guard", "limit", "failed"})
 CODES: Final = {"completed": 0, "stopped": 130, "guard": 8, "limit": 7, "failed": 6, LOST: 6}
 """Exit codes of commands that wait for a run's end, by its status."""
 
@@ -50,7 +50,7 @@ class Facts:
 
 def status_of(state: RunState, facts: Facts) -> str:
     """What a run is at, by what can be seen of it."""
-    ended = state.exit.status if state.exit is not None and state.exit.status in OVER else ""
+    ended = state.exit.status if state.exit is not None and state.exit.status in _OVER else ""
     if facts.is_held:
         return _watched(ended, facts.pulse)
     if ended:

@@ -23,8 +23,8 @@ from kanjiprep.training.running.processes import Identity
 from kanjiprep.training.running.record import Record
 from kanjiprep.training.running.watch import Process, Watch
 
-POLL_S: Final = 1.0
-BEAT_S: Final = 5.0
+_POLL_S: Final = 1.0
+_BEAT_S: Final = 5.0
 _PATIENCE_S: Final = 10.0
 
 
@@ -36,7 +36,7 @@ class Supervisor:
         poll_s: Between two looks.
     """
 
-    def __init__(self, run: Path, poll_s: float = POLL_S) -> None:
+    def __init__(self, run: Path, poll_s: float = _POLL_S) -> None:
         self._run, self._poll_s = run, poll_s
         self._id = processes.run_id(run)
         self._order = files.read_order(run)
@@ -95,7 +95,7 @@ class Supervisor:
             if exit_ is not None:
                 self._record.add(exit_)
                 return exit_
-            if time.monotonic() - self._beat_at >= BEAT_S:
+            if time.monotonic() - self._beat_at >= _BEAT_S:
                 self._beat("stopping" if watch.is_ending else "running")
             time.sleep(self._poll_s)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 BAR: Final = "\r"
 """Stands in ``read`` for a progress bar, which is no line but shows that work went on."""
-MASK: Final = "***"
+_MASK: Final = "***"
 
 LOG_PREFIX: Final = re.compile(
     r"(?:\[RANK \d+\] )?\d{4}-\d\d-\d\d [\d:,]+ \[(?P<level>[A-Z]+)\] (?:\([\w.]+\) )?(?:\[RANK \d+\] )?"
@@ -48,8 +48,8 @@ def masked(text: str, secrets: Collection[str] = ()) -> str:
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
-    return _TOKEN.sub(f"hf_{MASK}", text)
+            text = text.replace(secret, _MASK)
+    return _TOKEN.sub(f"hf_{_MASK}", text)
 
 
 def read(text: str, secrets: Collection[str] = ()) -> list[str]:

@@ -15,7 +15,7 @@ from kanjiprep.training.running.run_state import RunState
 from kanjiprep.training.running.sparkline import portions
 from kanjiprep.training.running.standing import CODES, Facts
 
-SMOOTHING: Final = 0.05
+_SMOOTHING: Final = 0.05
 """Weight of the newest step in a smoothed series."""
 _RECENT: Final = 50
 _ALERTS: Final = 5
@@ -193,7 +193,7 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
         rate=rate(state, facts.planned),
         money=money(state, order, facts, left_s),
         made=made(state, order, facts.free_bytes),
-        alerts=telling(state.alerts),
+        alerts=_telling(state.alerts),
         alert_count=len(state.alerts),
         beat_age_s=moments.seconds(facts.pulse.beat, facts.now) if facts.pulse else None,
         gpus=facts.gpus,
@@ -203,7 +203,7 @@ def view(run: str, state: RunState, order: Order, facts: Facts) -> View:
     )
 
 
-def telling(alerts: Sequence[Alert]) -> tuple[Alert, ...]:
+def _telling(alerts: Sequence[Alert]) -> tuple[Alert, ...]:
     """The latest of ``alerts`` in their order; notes only as far as there is room beside the others."""
     grave = [one for one in alerts if one.severity != "note"][-_ALERTS:]
     notes = [one for one in alerts if one.severity == "note"][len(grave) - _ALERTS :] if len(grave) < _ALERTS else []
@@ -256,7 +256,7 @@ def series(values: Sequence[float | None]) -> Series:
     smooth = None
     for value in values:
         if value is not None:
-            smooth = value if smooth is None else smooth + SMOOTHING * (value - smooth)
+            smooth = value if smooth is None else smooth + _SMOOTHING * (value - smooth)
     return Series(values[-1] if values else None, smooth, _portioned(values))
 
 

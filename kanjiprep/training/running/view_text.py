@@ -13,7 +13,7 @@ from kanjiprep.training.running.sparkline import sparkline
 from kanjiprep.training.running.trainer_log import Stage
 from kanjiprep.training.running.view import Money, Progress, Series, View
 
-WIDTH: Final = 37
+_WIDTH: Final = 37
 """Of a curve, so that its line fits into 80 columns."""
 _ENDS_WIDTH: Final = 32
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
@@ -135,11 +135,11 @@ def span(seconds: float) -> str:
 def _curves(seen: View) -> Iterator[str]:
     for name, numbers, logarithmic in (("loss", seen.loss, False), ("gradient", seen.gradient, True)):
         if numbers.points:
-            drawn = sparkline(numbers.points, WIDTH, logarithmic=logarithmic)
+            drawn = sparkline(numbers.points, _WIDTH, logarithmic=logarithmic)
             yield f"{name:<11}{_ends(numbers)}{drawn}"
     if seen.rate.planned:
         rate = "not begun" if seen.rate.now is None else f"{seen.rate.now:.3g} now"
-        drawn = sparkline(seen.rate.planned, WIDTH - 1)
+        drawn = sparkline(seen.rate.planned, _WIDTH - 1)
         behind = round(seen.rate.share * len(drawn))
         yield f"{'rate':<11}{rate:<{_ENDS_WIDTH}}{drawn[:behind]}|{drawn[behind:]}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import shown
 from kanjiprep.publishing.comfyui import tracing
 from kanjiprep.publishing.comfyui.checks.findings import Finding, Scene, called, error, listed, text, warning
 from kanjiprep.publishing.comfyui.graph import Link, Node

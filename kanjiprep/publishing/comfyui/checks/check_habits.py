@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import shown
 from kanjiprep.publishing.comfyui import tracing
 from kanjiprep.publishing.comfyui.checks import model_names
 from kanjiprep.publishing.comfyui.checks.check_models import loader_of, model_of
@@ -33,7 +33,6 @@ _FAULTS: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of which a negative prompt is made."""
-_SOME: Final = 2
 
 
 def found(scene: Scene) -> Iterator[Finding]:

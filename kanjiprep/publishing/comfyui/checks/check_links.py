@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import shown
 from kanjiprep.publishing.comfyui.checks.findings import Finding, Scene, called, error, listed, nearest, said, warning
 from kanjiprep.publishing.comfyui.core_nodes import VERSION
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value

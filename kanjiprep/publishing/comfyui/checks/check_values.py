@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Final
 
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import shown
 from kanjiprep.publishing.comfyui.checks import model_names
 from kanjiprep.publishing.comfyui.checks.findings import Finding, Scene, error, nearest, said, warning
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import shown
 from kanjiprep.publishing.comfyui import tracing
 from kanjiprep.publishing.comfyui.graph import Node, Value, Workflow
 from kanjiprep.publishing.comfyui.kinds import NodeKind

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from kanjiprep.errors import InputError
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import InputError, shown
 from kanjiprep.publishing.comfyui import tracing
 from kanjiprep.publishing.comfyui.forms.ui_boxes import Layout, layout
 from kanjiprep.publishing.comfyui.forms.ui_reading import from_ui

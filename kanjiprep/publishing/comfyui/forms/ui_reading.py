@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeGuard
 
 from kanjiprep.errors import InputError
+from kanjiprep.publishing.comfyui.forms.ui_lines import resolved
 from kanjiprep.publishing.comfyui.forms.ui_scopes import (
     BYPASSED,
     CONTROLS,
@@ -14,7 +15,6 @@ from kanjiprep.publishing.comfyui.forms.ui_scopes import (
     Literal,
     Scope,
     UiNode,
-    resolved,
     top,
 )
 from kanjiprep.publishing.comfyui.graph import Link, Node, Value, Workflow

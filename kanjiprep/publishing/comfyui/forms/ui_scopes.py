@@ -1,4 +1,4 @@
-"""A graph of the UI and the subgraphs in it, read without trust, and what each of its lines really comes from."""
+"""A graph of the UI and the subgraphs in it, read without trust."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kanjiprep.errors import InputError
-from kanjiprep.evaluation.weights.safetensors_file import shown
-from kanjiprep.publishing.comfyui.graph import Link, Value
-from kanjiprep.publishing.comfyui.kinds import is_unsettled
+from kanjiprep.errors import InputError, shown
+from kanjiprep.publishing.comfyui.graph import Value
 
 MUTED: Final = 2
 """The mode of a node that does not run, nor what hangs on it."""
@@ -20,12 +18,10 @@ VIRTUAL: Final = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
 """Kinds that are in the UI alone; a server does not know them."""
 CONTROLS: Final = frozenset({"fixed", "increment", "decrement", "randomize"})
 """What the widget behind a seed holds."""
-_FARTHEST: Final = 100
-"""Steps that a line is followed; more are a circle."""
 _DEEPEST: Final = 20
 _MOST_PARTS: Final = 50_000
 """Nodes and lines of all uses of subgraphs together; each use is read anew."""
-_ENTRY, _EXIT = "-10", "-20"
+ENTRY, EXIT = "-10", "-20"
 """Ids of the two ends of a subgraph."""
 _REMEDY: Final = "save it again in the UI of ComfyUI"
 
@@ -139,98 +135,6 @@ def top(document: object, where: str) -> Scope:
     subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
     known = {str(one.get("id")): one for one in _tables(subgraphs)}
     return _scope(document, "", known, where)
-
-
-def resolved(scope: Scope, link: str, wanted: str, steps: int = 0) -> Link | Literal | None:
-    """What a line brings, through reroutes, bypassed nodes, primitive nodes and the walls of subgraphs.
-
-    Args:
-        scope: The graph of the line.
-        link: Its id.
-        wanted: The type of the input where it ends, which tells what passes a bypassed node.
-        steps: How far it has been followed.
-
-    Returns:
-        None where it brings nothing: there is no such line, it comes from a muted node, or it goes in circles.
-    """
-    if link not in scope.lines or steps > _FARTHEST:
-        return None
-    origin, slot = scope.lines[link][:2]
-    if origin == _ENTRY:
-        return _from_outside(scope, slot, wanted, steps + 1)
-    node = scope.nodes.get(origin)
-    if node is None:
-        return Link(scope.path + origin, slot)
-    return _from_node(scope, node, slot, wanted, steps + 1)
-
-
-def _from_node(scope: Scope, node: UiNode, slot: int, wanted: str, steps: int) -> Link | Literal | None:
-    if node.mode == MUTED:
-        return None
-    if node.mode == BYPASSED:
-        return resolved(scope, _behind(node, slot, wanted), wanted, steps)
-    if node.type == "Reroute":
-        return resolved(scope, node.sockets[0].link if node.sockets else "", wanted, steps)
-    if node.type == "PrimitiveNode":
-        return _first(node.values)
-    inner = scope.inside(node)
-    if inner is None:
-        return Link(scope.path + node.id, slot)
-    ends = (link for link, (_, _, end, end_slot) in inner.lines.items() if (end, end_slot) == (_EXIT, slot))
-    return resolved(inner, next(ends, ""), wanted, steps)
-
-
-def _behind(node: UiNode, slot: int, wanted: str) -> str:
-    """The line that a bypassed node hands on: of the input of the same place if its type fits, else the first."""
-    same = node.sockets[slot : slot + 1]
-    return next((one.link for one in (*same, *node.sockets) if _is_same(one.type, wanted)), "")
-
-
-def _is_same(given: str, wanted: str) -> bool:
-    return given == wanted or is_unsettled(wanted)
-
-
-def _from_outside(scope: Scope, slot: int, wanted: str, steps: int) -> Link | Literal | None:
-    if scope.outer is None or scope.user is None or slot >= len(scope.entries):
-        return None
-    name = scope.entries[slot]
-    link = next((one.link for one in scope.user.sockets if one.name == name), "")
-    return resolved(scope.outer, link, wanted, steps) if link else _promoted(scope, scope.user, slot)
-
-
-def _promoted(scope: Scope, user: UiNode, slot: int) -> Literal | None:
-    """The value of a subgraph's own widget: it has one for each of its inputs that ends in a widget."""
-    if isinstance(user.values, dict):
-        return _literal(user.values.get(scope.entries[slot]))
-    places = [number for number in range(len(scope.entries)) if _ends_in_widget(scope, number)]
-    values = [
-        value
-        for number, value in enumerate(user.values)
-        if not (isinstance(value, str) and value in CONTROLS and isinstance(_at(user.values, number - 1), int))
-    ]
-    found = dict(zip(places, values, strict=False))
-    return _literal(found.get(slot))
-
-
-def _at(values: Sequence[object] | Mapping[str, object], number: int) -> object:
-    return values[number] if isinstance(values, list) and number >= 0 else None
-
-
-def _ends_in_widget(scope: Scope, slot: int) -> bool:
-    for origin, origin_slot, end, end_slot in scope.lines.values():
-        if (origin, origin_slot) == (_ENTRY, slot) and end in scope.nodes:
-            sockets = scope.nodes[end].sockets
-            return end_slot < len(sockets) and sockets[end_slot].is_widget
-    return False
-
-
-def _first(values: object) -> Literal | None:
-    held = list(values.values()) if isinstance(values, dict) else values
-    return _literal(held[0]) if isinstance(held, list) and held else None
-
-
-def _literal(value: object) -> Literal | None:
-    return Literal(value) if isinstance(value, str | int | float) else None
 
 
 def _scope(

@@ -64,6 +64,9 @@ def _address(parts: SplitResult) -> Address:
         raise UsageError("the server's address names no host", "", _FORM)
     if parts.query:
         raise UsageError("the server's address has a query", "", "leave out what is behind the question mark")
+    if "@" in parts.path + parts.fragment:  # behind a slash or a # of a password, which is not shown as a path then
+        remedy = "write / in a password as %2F, # as %23"
+        raise UsageError("the server's address has an @ behind its host", "", remedy)
     if parts.port == 0:
         raise ValueError(parts.port)
     place = parts.netloc.rpartition("@")[2]

@@ -170,7 +170,7 @@ def _meaning(kind: str, data: Mapping[str, Any]) -> Heard:
 def _step(node: str, state: Mapping[str, Any]) -> Step | None:
     match state:
         case {"value": int() | float() as done, "max": int() | float() as total}:
-            if total > 1 and 0 <= done <= total and state.get("state", "running") == "running":
+            if 1 < total < float("inf") and 0 <= done <= total and state.get("state", "running") == "running":
                 return Step(node, int(done), int(total))
     return None
 

@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from kanjiprep.errors import InputError, KanjiprepError, RemoteError
-from kanjiprep.evaluation.weights.safetensors_file import shown
+from kanjiprep.errors import InputError, KanjiprepError, RemoteError, shown
 from kanjiprep.publishing.comfyui.graph import Link, Workflow
 from kanjiprep.publishing.comfyui.live.answers import Fault
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from kanjiprep.errors import TrainerError, UsageError
 from kanjiprep.evaluation.weights import safetensors_file
-from kanjiprep.publishing import tuned as tuneds
 from kanjiprep.publishing.comfyui.written import folder
 from kanjiprep.publishing.comfyui.written.folder import Entry
 from kanjiprep.publishing.doctor import fixed
@@ -63,7 +62,7 @@ def prepare(tuned: Tuned, there: Path, aside: Path, entry: Entry | None) -> Copy
 
 def _repaired(tuned: Tuned, there: Path, aside: Path) -> tuple[str, ...]:
     try:
-        return fixed.fix(tuned.path, aside, tuneds.alpha_of(tuned))
+        return fixed.fix(tuned.path, aside, tuned.alpha)
     except TrainerError as error:
         if error.where == str(aside):  # no fault of the LoRA
             raise UsageError(error.what, str(there), error.remedy) from error

@@ -156,13 +156,13 @@ def _folder(request: Request, found: Tuned) -> Path:
 def _texts(made: Recipe, copy: Copy, found: Tuned, striped: Strip | None) -> dict[str, bytes]:
     drawn = workflow(made)
     texts = {
-        UI: as_bytes(ui_form.to_ui(drawn, nodes.TABLE)),
-        API: as_bytes(graph.to_api(drawn)),
+        UI: _as_bytes(ui_form.to_ui(drawn, nodes.TABLE)),
+        API: _as_bytes(graph.to_api(drawn)),
         READ_ME: words.read_me(made, copy, found, striped is not None).encode(),
     }
     if striped is not None:
         texts |= {
-            f"{strip.FOLDER}/{name}.json": as_bytes(graph.to_api(one)) for name, one in striped.workflows.items()
+            f"{strip.FOLDER}/{name}.json": _as_bytes(graph.to_api(one)) for name, one in striped.workflows.items()
         }
         texts[f"{strip.FOLDER}/{READ_ME}"] = words.strip_read_me(made, striped).encode()
     return texts
@@ -200,6 +200,6 @@ def _can_go(found: Tuned, path: Path, entry: Entry) -> bool:
     return entry.source in [folder.fingerprint(one.path) for one in every]
 
 
-def as_bytes(document: dict[str, Any]) -> bytes:
+def _as_bytes(document: dict[str, Any]) -> bytes:
     """A workflow as its file holds it."""
     return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()

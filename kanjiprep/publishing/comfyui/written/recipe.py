@@ -6,9 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.errors import TrainerError, UsageError, shown
 from kanjiprep.evaluation.weights import lora
-from kanjiprep.evaluation.weights.safetensors_file import shown
 from kanjiprep.publishing.comfyui.written import model_files, sampling, wording
 from kanjiprep.publishing.comfyui.written.model_files import ModelFile
 from kanjiprep.publishing.comfyui.written.order import MOST_SEED, Order, Setting, taken
@@ -57,18 +56,6 @@ class Recipe:
 
 def recipe(tuned: Tuned, order: Order) -> Recipe:
     """What a workflow for ``tuned`` is to say.
-
-    With ``like_validation`` the sampler is ``euler`` and the series ``normal``, which is how SimpleTuner 4.10.1
-    samples SD3: by diffusers' FlowMatchEulerDiscreteScheduler, with the shift that the run trains with. The noise
-    levels of the two were computed for 20, 28, 30 and 40 steps and the shifts 1, 2 and 3, and differ by 1.2e-7 at
-    most; those of ``simple`` are up to 0.13 away, of ``sgm_uniform`` 0.13, of ``beta`` 0.11. Of SD 1.5 the sampler
-    is ``ddim`` and the series ``simple``: equal where the steps divide 1000, up to 1.6 % away where not, and the
-    last step goes to no noise at all instead of 0.03. The noise at the start is the same, rounded to bf16 in the
-    trainer. What ComfyUI has not is the trainer's guidance for SD3, CFG-Zero*, which scales the negative prompt's
-    share in every step and leaves the first step out: its node CFGZeroStar scales denoised pictures, where the
-    trainer scales velocities, and the two agree only where the scale is 1.
-
-    Source: ComfyUI comfy/samplers.py; diffusers 0.42.1; SimpleTuner models/sd3/pipeline.py, training/validation.py.
 
     Raises:
         UsageError: If it is no LoRA of a family that is known, or the order cannot be met.

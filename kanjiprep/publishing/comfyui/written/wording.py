@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from kanjiprep.errors import UsageError
+from kanjiprep.publishing import sampling_of
 from kanjiprep.publishing.comfyui.written.order import ASKED
 from kanjiprep.publishing.painting import texts
 from kanjiprep.publishing.tuned import Tuned
-from kanjiprep.training import configs, prompts, run_folder
+from kanjiprep.training import prompts
 from kanjiprep.training.prompts import Style
 from kanjiprep.training.running import run_source
 
 _FALLBACK: Final = "mountains"
-_NEGATIVE_KEY: Final = "validation_negative_prompt"
 _LONGEST_TEXT: Final = 10_000
 _OF_RUN: Final = "the run's own"
 _LAYOUT: Final = "\n\t"
@@ -206,8 +206,8 @@ def _negative(tuned: Tuned, style: Style | None, given: str | None, like_validat
         return style.negative, "of the style"
     if tuned.run is None or tuned.asked is None:
         return "", "give --negative or --style for one"
-    told = run_source.table(tuned.run / run_folder.CONFIG / configs.CONFIG).get(_NEGATIVE_KEY)
-    if isinstance(told, str):
+    told = sampling_of.validation_negative(tuned.run)
+    if told is not None:
         return told, "as in the validation of the run"
     return _own_style(tuned).negative if like_validation else "", "of the run's style"
 

@@ -64,7 +64,7 @@ def send_dataset(far: Far, folder: Path, digest: str, progress: Progress, root: 
     """
     if not _DIGEST.match(digest):
         raise DatasetError(f"its digest {digest!r:.80} is none", str(folder), "build it again, or push it first")
-    values = {"root": root, "digest": digest, "sums": sums_of(read_digests(folder, progress))}
+    values = {"root": root, "digest": digest, "sums": _sums_of(read_digests(folder, progress))}
     found = far.again(partial(scripts.ask, far, _STATE, values, _TIMEOUT_S))
     scripts.refuse(far, found, "the dataset cannot be looked at there", "look at its disk and permissions")
     if found.out.strip() != b"there":
@@ -104,7 +104,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield path
 
 
-def sums_of(digests: Mapping[str, str]) -> str:
+def _sums_of(digests: Mapping[str, str]) -> str:
     """The list that ``sha256sum --check`` reads.
 
     Raises:

@@ -7,7 +7,7 @@ import shlex
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ from kanjiprep.errors import (
 )
 from kanjiprep.training.remote.box import scripts, steps
 from kanjiprep.training.remote.box.scripts import ROOT, Answer, Far
-from kanjiprep.training.remote.box.steps import Step
 
 _ERRORS: Final[Mapping[int, type[KanjiprepError]]] = {
     one.exit_code: one
@@ -36,22 +35,22 @@ _CALL: Final = """
 _OUT: Final = """
 cat "$root/steps/$step/out"
 """
+_SOURCE: Final = """\
+if [ -f "$1/{file}" ]; then . "$1/{file}"; fi
+"""
 _NO_TOOL: Final = 127
 _KEPT_LINES: Final = 200
 _ERROR: Final = "error: "
 _SHOWN: Final = 2_000
 
 
-def call(
-    far: Far, words: Sequence[str], timeout_s: float = 60.0, *, fine: Collection[int] = (0,), root: str = ROOT
-) -> Any:
+def call(far: Far, words: Sequence[str], timeout_s: float = 60.0, *, root: str = ROOT) -> Any:
     """The JSON document that ``kanjiprep WORDS`` prints on the box; ``--json`` is among the words.
 
     Args:
         far: The box.
         words: The command and its options. Other users of the box may see them, so no secret is among them.
         timeout_s: Longest wait.
-        fine: Exit codes with which it prints a document all the same, as ``check`` does with 4.
         root: Folder of ours.
 
     Raises:
@@ -59,28 +58,26 @@ def call(
         RemoteError: If the box cannot be reached, has no tool of ours, or prints no document.
     """
     said = scripts.ask(far, _CALL.replace("{words}", shlex.join(words)), {"root": root}, timeout_s)
-    return document_of(far.name, words, said, fine)
+    return _document_of(far.name, words, said)
 
 
-def document_of(name: str, words: Sequence[str], said: Answer, fine: Collection[int] = (0,)) -> Any:
+def _document_of(name: str, words: Sequence[str], said: Answer) -> Any:
     """The document in an answer.
 
     Raises:
         KanjiprepError: What the tool there says, as the error that it is here.
         RemoteError: If there is neither.
     """
-    if said.code not in fine:
-        raise error_of(name, said)
+    if said.code:
+        raise _error_of(name, said)
     try:
         return json.loads(said.out)
     except (ValueError, RecursionError) as error:
-        if said.code:
-            raise error_of(name, said) from error
         what = f"kanjiprep {' '.join(words[:1])} there prints no JSON"
         raise RemoteError(what, name, "set the box up again; another version may be there") from error
 
 
-def error_of(name: str, said: Answer) -> KanjiprepError:
+def _error_of(name: str, said: Answer) -> KanjiprepError:
     """What the tool on the box says went wrong, on one line, as the error that has that exit code here."""
     if said.code == _NO_TOOL:
         return RemoteError("our tool is not set up there", name, "set the box up again")
@@ -96,31 +93,13 @@ def _on_one_line(lines: Sequence[str]) -> str:
     return (": ".join((lines[0], "; ".join(lines[1:]))) if lines[1:] else "".join(lines))[:_SHOWN]
 
 
-def detached(far: Far, name: str, words: Sequence[str], root: str = ROOT) -> bool:
-    """Start ``kanjiprep WORDS`` on the box as a step that survives; whether it was not at work already.
-
-    Raises:
-        RemoteError: If the box cannot be reached, the step cannot be started, or the name is at other work.
-    """
-    return not _begin(far, name, f'exec "$1/bin/kanjiprep" {shlex.join(words)}\n', _label(words, "again"), root)
-
-
-def state_of(far: Far, name: str, root: str = ROOT) -> Step:
-    """How the step ``name`` is.
-
-    Raises:
-        RemoteError: If the box cannot be reached.
-    """
-    return steps.state_of(far, name, 0, root)
-
-
 def carried_out(
     far: Far,
     name: str,
     words: Sequence[str],
     hear: Callable[[str], None] = lambda _: None,
     *,
-    fine: Collection[int] = (0,),
+    secrets: str = "",
     root: str = ROOT,
     poll_s: float = steps.POLL_S,
     pause: Callable[[float], None] = time.sleep,
@@ -135,7 +114,7 @@ def carried_out(
         name: Of the step.
         words: The command and its options, ``--json`` among them, and no secret.
         hear: Gets each line of what it says on the way.
-        fine: As for ``call``.
+        secrets: Name of the file with the tokens that it needs, if any.
         root: Folder of ours.
         poll_s: How often it is looked at.
         pause: Sleeps.
@@ -144,8 +123,9 @@ def carried_out(
         KanjiprepError: What the tool there says, as the error that it is here.
         RemoteError: As for ``call``; or if the step was killed, or is at other work.
     """
-    script = f'exec "$1/bin/kanjiprep" {shlex.join(words)} >"$1/steps/{name}/out"\n'
-    far.again(partial(_begin, far, name, script, _label(words, uuid.uuid4().hex), root, once=True))
+    script = _SOURCE.replace("{file}", secrets) if secrets else ""
+    script += f'exec "$1/bin/kanjiprep" {shlex.join(words)} >"$1/steps/{name}/out"\n'
+    far.again(partial(_begin, far, name, script, _label(words), root))
     said: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def listen(text: str) -> None:
@@ -156,17 +136,16 @@ def carried_out(
     if ended.code is None:
         raise RemoteError(f"kanjiprep {words[0]} was killed there, or the box went down", far.name, "look at the box")
     out = far.again(partial(scripts.ask, far, _OUT, {"root": root, "step": name})).out
-    return document_of(far.name, words, Answer(ended.code, out, "\n".join(said)), fine)
+    return _document_of(far.name, words, Answer(ended.code, out, "\n".join(said)))
 
 
-def _begin(far: Far, name: str, script: str, label: str, root: str, *, once: bool = False) -> str:
-    """Start the step, or the label of the one that is at work and does the same; another's is refused."""
-    busy = steps.detached(far, name, script, label, root, once=once)
+def _begin(far: Far, name: str, script: str, label: str, root: str) -> None:
+    """Start the step, unless it is at work and does the same; another's is refused."""
+    busy = steps.detached(far, name, script, label, root, once=True)
     if busy and busy.rpartition(" # ")[0] != label.rpartition(" # ")[0]:
         raise RemoteError(f"the step {name} does something else there: {busy:.200}", far.name, "wait for it")
-    return busy
 
 
-def _label(words: Sequence[str], time_of_it: str) -> str:
+def _label(words: Sequence[str]) -> str:
     """One line: what is done, and which time of it that is."""
-    return f"{shlex.join(words)} # {time_of_it}".replace("\n", "\\n")
+    return f"{shlex.join(words)} # {uuid.uuid4().hex}".replace("\n", "\\n")

@@ -131,11 +131,7 @@ def parse(name: str, text: str, ours: tuple[float, float]) -> Survey:
     Raises:
         RemoteError: If it does not even tell its system.
     """
-    told: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        key, equals, value = line.partition("=")
-        if equals and value.strip():
-            told.setdefault(key.strip(), []).append(value.strip())
+    told = _told(text)
     system, machine = _one(told, "system"), _one(told, "machine")
     if not system or not machine:
         raise RemoteError("does not tell what machine it is", name, "look whether uname works there")
@@ -157,6 +153,16 @@ def parse(name: str, text: str, ours: tuple[float, float]) -> Survey:
         own_trainer=_one(told, "own_trainer"),
         runs=tuple(told.get("run", ())),
     )
+
+
+def _told(text: str) -> dict[str, list[str]]:
+    """Every value that was told, by key."""
+    told: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and value.strip():
+            told.setdefault(key.strip(), []).append(value.strip())
+    return told
 
 
 def _one(told: Mapping[str, Sequence[str]], key: str) -> str:

@@ -70,7 +70,7 @@ class Answer:
     err: str
 
 
-def compose(body: str, values: Mapping[str, str]) -> bytes:
+def _compose(body: str, values: Mapping[str, str]) -> bytes:
     """A script for ``sh -s``, which runs whole or not at all: one that was cut on its way is no script.
 
     Args:
@@ -101,15 +101,15 @@ def ask(
 
     Args:
         far: The box.
-        body: As for ``compose``.
-        values: As for ``compose``.
+        body: As for ``_compose``.
+        values: As for ``_compose``.
         timeout_s: Longest wait.
         hidden: Secrets among the values: a shell may quote the line that it stumbles over.
 
     Raises:
         RemoteError: If the box cannot be reached, or its answer is not whole.
     """
-    done = far.run(("sh", "-s"), compose(body, values), timeout_s)
+    done = far.run(("sh", "-s"), _compose(body, values), timeout_s)
     return answer_of(far.name, done, hidden)
 
 

@@ -11,7 +11,6 @@ from kanjiprep.errors import UsageError
 from kanjiprep.training.remote.box import scripts
 from kanjiprep.training.remote.box.scripts import ROOT, Far
 
-KNOWN: Final = ("HF_TOKEN", "WANDB_API_KEY")
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 _VALUE: Final = re.compile(r"[!-~]+\Z")
 
@@ -20,14 +19,14 @@ _WRITE: Final = """
 umask 077
 mkdir -p "$root" || return 1
 chmod 700 "$root" || return 1
-aside=$root/.env.sh.$$
-printf '%s' "$kanjiprep_lines" >"$aside" && chmod 600 "$aside" && mv -f "$aside" "$root/env.sh" ||
+aside=$root/.$file.$$
+printf '%s' "$kanjiprep_lines" >"$aside" && chmod 600 "$aside" && mv -f "$aside" "$root/$file" ||
   { rm -f "$aside"; return 1; }
-mode=$(stat -c '%a %u' "$root/env.sh") || return 1
-[ "$mode" = "600 $(id -u)" ] || { rm -f "$root/env.sh"; echo "its mode is $mode and not 600" >&2; return 1; }
+mode=$(stat -c '%a %u' "$root/$file") || return 1
+[ "$mode" = "600 $(id -u)" ] || { rm -f "$root/$file"; echo "its mode is $mode and not 600" >&2; return 1; }
 """
 _REMOVE: Final = """
-rm -f "$root/env.sh" "$root"/.env.sh.*
+rm -f "$root/$file" "$root/.$file".*
 """
 
 
@@ -35,7 +34,7 @@ def wished(names: Iterable[str], environ: Mapping[str, str], stored: Callable[[]
     """Value by name of those of ``names`` that the user has.
 
     Args:
-        names: Of variables, as in ``KNOWN``.
+        names: Of variables.
         environ: Ours.
         stored: Gives the token of ``hf auth login``, for ``HF_TOKEN`` where it is not set.
     """
@@ -52,33 +51,39 @@ def stored_token() -> str | None:
     return get_token()
 
 
-def write(far: Far, values: Mapping[str, str], root: str = ROOT) -> None:
-    """Put ``values`` in the place of what was in env.sh on the box, or remove it if there are none.
+def write(far: Far, values: Mapping[str, str], file: str, root: str = ROOT) -> None:
+    """Put ``values`` in the place of what was in ``file`` on the box, or remove it if there are none.
+
+    Args:
+        far: The box.
+        values: By name of the variable.
+        file: Name of a file in our folder there, one for each run.
+        root: Folder of ours.
 
     Raises:
         UsageError: If a name is no variable's, or a value holds what no token has.
         RemoteError: If it cannot be written, or others could read it.
     """
     if not values:
-        remove(far, root)
+        remove(far, file, root)
         return
     lines = env_lines(values)
-    said = scripts.ask(far, _WRITE, {"root": root, "kanjiprep_lines": lines}, hidden=values.values())
-    scripts.refuse(far, said, "env.sh cannot be written there", "look at its disk and permissions")
+    said = scripts.ask(far, _WRITE, {"root": root, "file": file, "kanjiprep_lines": lines}, hidden=values.values())
+    scripts.refuse(far, said, "the tokens cannot be written there", "look at its disk and permissions")
 
 
-def remove(far: Far, root: str = ROOT) -> None:
-    """Remove env.sh from the box, if it is there.
+def remove(far: Far, file: str, root: str = ROOT) -> None:
+    """Remove ``file`` with its tokens from the box, if it is there.
 
     Raises:
         RemoteError: If that fails.
     """
-    said = scripts.ask(far, _REMOVE, {"root": root})
-    scripts.refuse(far, said, "env.sh cannot be removed there", "remove it yourself: it holds your tokens")
+    said = scripts.ask(far, _REMOVE, {"root": root, "file": file})
+    scripts.refuse(far, said, f"{file} cannot be removed there", "remove it yourself: it holds your tokens")
 
 
 def env_lines(values: Mapping[str, str]) -> str:
-    """env.sh for a POSIX shell.
+    """The file for a POSIX shell.
 
     Raises:
         UsageError: If a name is no variable's, or a value holds what no token has; it is not repeated.

@@ -91,7 +91,7 @@ def _trainer(survey: Survey, wish: Wish) -> Iterator[str]:
 def _standing(survey: Survey) -> tuple[Literal["nothing", "finished"], Extra | None]:
     try:
         told = json.loads(survey.trainer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "nothing", None
     extras: tuple[Extra, ...] = ("cpu", "cuda13")
     extra = next((one for one in extras if told == setup_plan.certificate(one)), None)

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Made by kanjiprep: our own tool on this box, in its folder and with the user's secrets.
+# Made by kanjiprep: our own tool on this box, in its folder.
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 126
-if [ -f "$root/env.sh" ]; then . "$root/env.sh"; fi
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 export KANJIPREP_TRAINER_HOME="${KANJIPREP_TRAINER_HOME:-$root/trainer}"
 export XDG_CACHE_HOME="$root/cache" HF_HOME="${HF_HOME:-$root/cache/huggingface}"

@@ -19,8 +19,8 @@ T = TypeVar("T")
 CONSOLE: Final = "https://cloud.lambda.ai/instances"
 """Where a person sees and ends what is rented."""
 KEYS: Final = "https://cloud.lambda.ai/api-keys"
-TERMINATED: Final = "terminated"
-ENDING: Final = frozenset({"terminating", TERMINATED})
+_TERMINATED: Final = "terminated"
+ENDING: Final = frozenset({"terminating", _TERMINATED})
 TIMEOUT_S: Final = 20.0
 
 _LONGEST_NAME = 128
@@ -52,7 +52,7 @@ class Instance:
     @property
     def is_gone(self) -> bool:
         """Whether Lambda says that it is terminated, and so costs nothing more."""
-        return self.status == TERMINATED
+        return self.status == _TERMINATED
 
 
 class Ask(Protocol):

@@ -1,17 +1,16 @@
-"""Giving back: end what is ours, ask Lambda until it is gone, and find what nobody gave back."""
+"""Giving back: end what is ours, and ask Lambda until it is gone."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from kanjiprep.errors import RemoteError
-from kanjiprep.training.remote.cloud import ledger, naming
+from kanjiprep.training.remote.cloud import ledger, leftovers, naming
 from kanjiprep.training.remote.cloud.api import CONSOLE, ENDING, Instance
+from kanjiprep.training.remote.cloud.asking import CLOCK, Clock, Cloud, Tell
 from kanjiprep.training.remote.cloud.ledger import Book, stamp
 from kanjiprep.training.remote.cloud.rental import Rental
 
@@ -21,38 +20,6 @@ SETTLED_S: Final = 120.0
 
 _LONGEST_PAUSE_S = 15.0
 _AGAIN_S = 30.0
-Tell = Callable[[str], None]
-
-
-class Cloud(Protocol):
-    """An account at Lambda; ``api.Lambda`` is one."""
-
-    def instances(self) -> tuple[Instance, ...]:
-        """Every instance."""
-
-    def instance(self, instance_id: str) -> Instance | None:
-        """One of them, or None."""
-
-    def terminate(self, ids: Iterable[str]) -> tuple[str, ...]:
-        """End instances, and give the ids that are terminating."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """How time passes; another for tests.
-
-    Attributes:
-        now: The time of day, for what is written down.
-        tick: Seconds, for what is waited for.
-        pause: Sleeps.
-    """
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    tick: Callable[[], float] = time.monotonic
-    pause: Callable[[float], None] = time.sleep
-
-
-CLOCK: Final = Clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,50 +49,6 @@ class StillThere:
         """The loud word, with the place where a person can look."""
         what = f"{', '.join(self.ids) or 'a machine'} may still be running and cost money: {self.why}"
         return f"{what}; look at {CONSOLE} and terminate it there"
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """A machine at Lambda that looks like ours.
-
-    Attributes:
-        instance: As Lambda tells of it.
-        rental: In our ledger; None if another ledger, on another machine perhaps, has it.
-        whose: ``ours`` is in the ledger, ``adopted`` is so from now on, ``renamed`` has an id of ours under a
-            name that is not, ``unknown`` has a name as we give them and is in no list of ours.
-    """
-
-    instance: Instance
-    rental: Rental | None
-    whose: Literal["ours", "adopted", "renamed", "unknown"]
-
-
-def adopt(cloud: Cloud, folder: Path, clock: Clock = CLOCK) -> Book:
-    """The ledger in ``folder``, with every machine written down that has a name for which we asked.
-
-    Raises:
-        RemoteError: If Lambda does not tell, or the ledger cannot be read or written.
-    """
-    new = _unknown(ledger.read(folder), cloud.instances(), clock)
-    ledger.append(folder, *new)
-    return ledger.read(folder)
-
-
-def find_leftovers(cloud: Cloud, folder: Path, clock: Clock = CLOCK) -> tuple[Leftover, ...]:
-    """Every machine at Lambda that looks like ours and is not gone, whether somebody still works with it or not.
-
-    One that the ledger in ``folder`` does not know is written down there if the ledger has asked for its name: the
-    answer to the launch was lost. Others are only told of, and never ended by us.
-
-    Raises:
-        RemoteError: If Lambda does not tell, or the ledger cannot be read or written.
-    """
-    instances = tuple(one for one in cloud.instances() if not one.is_gone)
-    new = _unknown(ledger.read(folder), instances, clock)
-    ledger.append(folder, *new)
-    book, adopted = ledger.read(folder), {one.id for one in new}
-    found = (_leftover(book, one, one.id in adopted) for one in instances)
-    return tuple(one for one in found if one)
 
 
 def end(cloud: Cloud, rental: Rental) -> tuple[str, ...]:
@@ -196,8 +119,7 @@ def give_back(
         name: Of the rental.
         patience_s: In all.
         tell: Says what goes wrong on the way.
-        launched_until: When somebody last may have asked for a machine, if it is not known what became of that;
-            by default the time of the rental, if no machine of it was ever seen.
+        launched_until: As for ``verify_gone``.
         clock: Passes; another for tests.
 
     Raises:
@@ -215,20 +137,23 @@ def give_back(
         said = verify_gone(
             cloud, rental, min(left_s, _AGAIN_S), tell=tell, launched_until=launched_until, clock=clock
         )
-        if isinstance(said, Gone):
-            _note(folder, tell, ledger.Gone(name, stamp(said.at)))
-            return said
-        if clock.tick() - began >= patience_s:
+        if isinstance(said, Gone) or clock.tick() - began >= patience_s:
             break
-    ids = said.ids or ("",)
-    _note(folder, tell, *(ledger.Lost(name, stamp(clock.now()), one, said.why) for one in ids))
+    _note(folder, tell, *_outcome(name, said, stamp(clock.now())))
     return said
+
+
+def _outcome(name: str, said: Gone | StillThere, at: str) -> list[ledger.Event]:
+    """What the ledger keeps of how a giving back went."""
+    if isinstance(said, Gone):
+        return [ledger.Gone(name, stamp(said.at))]
+    return [ledger.Lost(name, at, one, said.why) for one in said.ids or ("",)]
 
 
 def _end_what_is_seen(cloud: Cloud, folder: Path, book: Book, rental: Rental, tell: Tell, clock: Clock) -> Rental:
     """``rental`` with every machine that is seen under its name, when all of them have been asked to end."""
     try:
-        seen = [one for one in _unknown(book, cloud.instances(), clock) if one.name == rental.name]
+        seen = [one for one in leftovers.unknown(book, cloud.instances(), clock) if one.name == rental.name]
         new = [one for one in seen if not (rental.is_open and one.id in rental.ids)]
         _note(folder, tell, *new)
         ids = tuple(dict.fromkeys((*rental.ids, *(one.id for one in new))))
@@ -271,27 +196,3 @@ def _why(there: list[Instance], rental: Rental) -> str:
         name = "" if is_ours else f", under the name {one.name!r}, which is not ours, so that we do not end it"
         words.append(f"{one.id} is {one.status}{name}")
     return ", ".join(words)
-
-
-def _unknown(book: Book, instances: Iterable[Instance], clock: Clock) -> list[ledger.Launched]:
-    """What is there under a name that was asked for, and is not written down yet."""
-    known = {one for rental in book.rentals if rental.is_open for one in rental.ids}
-    new = [one for one in instances if not one.is_gone and one.id not in known]
-    owned = [(rental, one) for one in new if (rental := _owner(book, one))]
-    return [ledger.Launched(rental.name, stamp(clock.now()), one.id) for rental, one in owned]
-
-
-def _owner(book: Book, instance: Instance) -> Rental | None:
-    """The rental whose name an instance carries; of two that fit, the one that says more."""
-    names = [rental.name for rental in book.rentals if naming.is_named(instance.name, rental.name)]
-    return book.of(max(names, key=len)) if names else None
-
-
-def _leftover(book: Book, instance: Instance, is_new: bool) -> Leftover | None:
-    rental = _owner(book, instance)
-    if rental:
-        return Leftover(instance, rental, "adopted" if is_new else "ours")
-    by_id = next((one for one in reversed(book.rentals) if instance.id in one.ids), None)
-    if by_id:
-        return Leftover(instance, by_id, "renamed")
-    return Leftover(instance, None, "unknown") if instance.name.startswith(naming.PREFIX) else None

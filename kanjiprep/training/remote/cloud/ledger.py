@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -18,11 +17,13 @@ import platformdirs
 from kanjiprep import spec as tables
 from kanjiprep.errors import RemoteError, os_reason
 from kanjiprep.spec import Bounds
+from kanjiprep.training import locks
 from kanjiprep.training.remote.cloud.rental import Rental
 
 FILE: Final = "rentals.jsonl"
 
 _MOST_BYTES = 64 << 20
+_LAST_YEAR = 9000
 Positive = Annotated[float, Bounds(above=0, most=1e6)]
 
 
@@ -35,7 +36,6 @@ class Asked:
         at: ISO 8601, UTC.
         run: The run folder.
         instance_type: Lambda's name of it.
-        region: Where; empty for wherever there is one.
         usd_per_hour: Of one machine.
         max_hours: After so many hours it has to be gone.
         max_usd: What it may cost at most.
@@ -46,7 +46,6 @@ class Asked:
     at: str
     run: str
     instance_type: str
-    region: str
     usd_per_hour: Positive
     max_hours: Positive
     max_usd: Positive
@@ -150,7 +149,7 @@ def append(folder: Path, *events: Event) -> None:
     with _as_remote_error(path):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_new = not path.exists()
-        with _alone(path) as file:
+        with locks.held(path) as file:
             _write(file, _mend(file) + b"".join(line + b"\n" for line in lines))
         if is_new:
             _sync_folder(folder)
@@ -196,7 +195,6 @@ def _rental(event: Asked) -> Rental:
         name=event.name,
         run=event.run,
         instance_type=event.instance_type,
-        region=event.region,
         usd_per_hour=event.usd_per_hour,
         asked_at=datetime.fromisoformat(event.at),
         max_hours=event.max_hours,
@@ -223,19 +221,15 @@ def _event(line: bytes) -> Event | None:
         table = json.loads(line)
         kind = _KINDS[table.pop("kind")]
         event, problems = tables.read(kind, table)
-        return None if problems or event is None or not datetime.fromisoformat(event.at).tzinfo else event
+        return None if problems or event is None or not _is_sane(event) else event
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        os.close(file)
+def _is_sane(event: Event) -> bool:
+    """Whether its name is one that can be shown, and its time one that can be reckoned with."""
+    at = datetime.fromisoformat(event.at)
+    return event.name.isprintable() and at.tzinfo is not None and MINYEAR < at.year < _LAST_YEAR
 
 
 def _mend(file: int) -> bytes:

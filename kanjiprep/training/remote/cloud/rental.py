@@ -18,7 +18,6 @@ class Rental:
         name: Under which it is rented.
         run: The run folder.
         instance_type: Lambda's name of it.
-        region: Where; empty for wherever there is one.
         usd_per_hour: Of one machine.
         asked_at: When the first was asked for.
         max_hours: After so many hours it has to be gone.
@@ -32,7 +31,6 @@ class Rental:
     name: str
     run: str
     instance_type: str
-    region: str
     usd_per_hour: float
     asked_at: datetime
     max_hours: float

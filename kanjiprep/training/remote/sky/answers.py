@@ -88,23 +88,6 @@ class Standing:
     instance_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a cluster has cost by SkyPilot's count, with the price of its catalog.
-
-    Attributes:
-        cluster: Its name.
-        usd: Until now, or until it was ended.
-        duration_s: How long it was there.
-        is_there: Whether SkyPilot thinks that it still is.
-    """
-
-    cluster: str
-    usd: float
-    duration_s: float
-    is_there: bool
-
-
 class EngineError(RemoteError):
     """SkyPilot did not do what it was asked.
 
@@ -135,14 +118,6 @@ def standing(done: Mapping[str, Any]) -> Standing:
     ends_by_itself = done["to_down"] and done["autostop_minutes"] >= 0
     ids = tuple(done["instance_ids"])
     return Standing(str(done["state"]), bool(ends_by_itself), str(done["region"]), _logins(done), ids)
-
-
-def costs(done: Any) -> tuple[Cost, ...]:
-    """The clusters of an answer to ``cost``."""
-    return tuple(
-        Cost(str(one["cluster"]), float(one["usd"]), float(one["duration_s"]), one["state"] is not None)
-        for one in done
-    )
 
 
 def _logins(done: Mapping[str, Any]) -> tuple[Login, ...]:

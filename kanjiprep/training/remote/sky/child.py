@@ -21,7 +21,7 @@ from kanjiprep.training.running import processes
 SCRIPT: Final = Path(__file__).resolve().parent / "inside" / "ask.py"
 ENDPOINT: Final = "https://cloud.lambda.ai"
 """Lambda's production server; SkyPilot's own word for it is a deprecated one that may redirect."""
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 PATIENCE_S: Final = 5.0
 
 _NETWORK: Final = frozenset({
@@ -114,7 +114,7 @@ def check_endpoint(endpoint: str) -> None:
         UsageError: If it is neither https nor this machine.
     """
     place = urlsplit(endpoint)
-    if not (place.scheme == "https" or (place.scheme == "http" and place.hostname in LOOPBACK)):
+    if not (place.scheme == "https" or (place.scheme == "http" and place.hostname in _LOOPBACK)):
         raise UsageError("the key is sent over https only", endpoint, "give another address of Lambda's server")
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kanjiprep.training.remote.sky import answers, child, home
+from kanjiprep.training.remote.sky import answers, child
 from kanjiprep.training.remote.sky import task as tasks
-from kanjiprep.training.remote.sky.answers import Cost, Launched, Standing
+from kanjiprep.training.remote.sky.answers import Launched, Standing
 from kanjiprep.training.remote.sky.child import Engine, NoAnswer
 from kanjiprep.training.remote.sky.task import Task
 
 LAUNCH_S: Final = 2_700.0
 """Lambda boots for up to 25 minutes, SkyPilot waits for SSH for ten, and then installs itself."""
-DRY_RUN_S: Final = 300.0
-DOWN_S: Final = 300.0
-SHORT_S: Final = 180.0
+_DOWN_S: Final = 300.0
+_SHORT_S: Final = 180.0
 
 
 def launch(engine: Engine, task: Task, limit_s: float = LAUNCH_S) -> Launched:
@@ -30,21 +29,10 @@ def launch(engine: Engine, task: Task, limit_s: float = LAUNCH_S) -> Launched:
         UsageError: If the task makes no sense.
         RemoteError: If SkyPilot cannot be started.
     """
-    return answers.launched(_ask(engine, "launch", limit_s, task.name, **_wanted(task), dryrun=False))
+    return answers.launched(_ask(engine, "launch", limit_s, task.name, **_wanted(task)))
 
 
-def dry_run(engine: Engine, task: Task, limit_s: float = DRY_RUN_S) -> float:
-    """Dollars an hour that ``task`` would cost now, after all that can be tried without renting anything.
-
-    Raises:
-        EngineError: If a launch would fail.
-        UsageError: If the task makes no sense.
-        RemoteError: If SkyPilot cannot be started.
-    """
-    return float(_ask(engine, "launch", limit_s, task.name, **_wanted(task), dryrun=True)["usd_per_hour"])
-
-
-def status(engine: Engine, cluster: str, limit_s: float = SHORT_S) -> Standing | None:
+def status(engine: Engine, cluster: str, limit_s: float = _SHORT_S) -> Standing | None:
     """What SkyPilot holds of ``cluster`` after it has asked Lambda; None if it knows none.
 
     Raises:
@@ -56,7 +44,7 @@ def status(engine: Engine, cluster: str, limit_s: float = SHORT_S) -> Standing |
     return None if done is None else answers.standing(done)
 
 
-def autostop(engine: Engine, cluster: str, idle_minutes: int, limit_s: float = SHORT_S) -> None:
+def autostop(engine: Engine, cluster: str, idle_minutes: int, limit_s: float = _SHORT_S) -> None:
     """Have ``cluster`` give itself back so many minutes after its job has ended.
 
     Raises:
@@ -67,7 +55,7 @@ def autostop(engine: Engine, cluster: str, idle_minutes: int, limit_s: float = S
     _ask(engine, "autostop", limit_s, cluster, idle_minutes=idle_minutes)
 
 
-def down(engine: Engine, cluster: str, limit_s: float = DOWN_S) -> bool:
+def down(engine: Engine, cluster: str, limit_s: float = _DOWN_S) -> bool:
     """Give the machines of ``cluster`` back; False if SkyPilot knew none, so it can be said twice.
 
     SkyPilot ends what bears the cluster's name, and takes Lambda's word for it: ask Lambda whether it is gone.
@@ -80,17 +68,7 @@ def down(engine: Engine, cluster: str, limit_s: float = DOWN_S) -> bool:
     return bool(_ask(engine, "down", limit_s, cluster))
 
 
-def cost(engine: Engine, limit_s: float = SHORT_S) -> tuple[Cost, ...]:
-    """What the clusters of the last thirty days have cost by SkyPilot's own count.
-
-    Raises:
-        EngineError: If there is no answer.
-        RemoteError: If SkyPilot cannot be started.
-    """
-    return answers.costs(_ask(engine, "cost", limit_s, "all"))
-
-
-def uploads(engine: Engine, limit_s: float = SHORT_S) -> dict[str, str]:
+def uploads(engine: Engine, limit_s: float = _SHORT_S) -> dict[str, str]:
     """Every file with credentials that SkyPilot would copy to a machine: the place there, and ours.
 
     Raises:
@@ -100,18 +78,7 @@ def uploads(engine: Engine, limit_s: float = SHORT_S) -> dict[str, str]:
     return {str(there): str(here) for there, here in _ask(engine, "uploads", limit_s, "all").items()}
 
 
-def schema_problem(engine: Engine, task: Task, limit_s: float = SHORT_S) -> str:
-    """What SkyPilot's own schemas say against ``task``; empty if nothing.
-
-    Raises:
-        EngineError: If there is no answer.
-        UsageError: If the task makes no sense.
-        RemoteError: If SkyPilot cannot be started.
-    """
-    return str(_ask(engine, "schema", limit_s, task.name, task=tasks.render(task)))
-
-
-def build(engine: Engine, limit_s: float = SHORT_S) -> str:
+def build(engine: Engine, limit_s: float = _SHORT_S) -> str:
     """The digest of the wheel that SkyPilot sends to machines, which is made now if it is not there.
 
     Raises:
@@ -119,16 +86,6 @@ def build(engine: Engine, limit_s: float = SHORT_S) -> str:
         RemoteError: If SkyPilot cannot be started.
     """
     return str(_ask(engine, "build", limit_s, "setup"))
-
-
-def instance_names(engine: Engine, task: Task) -> tuple[str, ...]:
-    """How Lambda's list names what a launch of ``task`` rents, known before: all workers bear the same name.
-
-    Raises:
-        RemoteError: If SkyPilot's home is not set up.
-    """
-    cluster = f"{task.name}-{home.mark_of(engine.home)}"
-    return (f"{cluster}-head",) if task.num_nodes == 1 else (f"{cluster}-head", f"{cluster}-worker")
 
 
 def _wanted(task: Task) -> dict[str, Any]:

@@ -70,21 +70,6 @@ def write(home: Path, key: str, mark: str) -> None:
         ) from error
 
 
-def mark_of(home: Path) -> str:
-    """What SkyPilot ends the names of all that it rents from ``home`` with.
-
-    Raises:
-        RemoteError: If there is none yet.
-    """
-    try:
-        mark = (home / HASH_FILE).read_text("utf-8", "replace").strip()
-    except OSError:
-        mark = ""
-    if not re.fullmatch(r"[0-9a-f]{8}", mark):
-        raise RemoteError("is not set up", str(home), "run kanjiprep setup-remote")
-    return mark
-
-
 def _write(path: Path, text: str) -> None:
     """Write ``text`` aside, for nobody else to read at any moment, and put it into place."""
     aside = path.with_name(f".{path.name}.new")

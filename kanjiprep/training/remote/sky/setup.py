@@ -18,9 +18,9 @@ from kanjiprep.training.remote.sky import child, engine, home, setup_plan
 from kanjiprep.training.remote.sky.child import Engine
 from kanjiprep.training.remote.sky.setup_plan import BUILDING, MARKER, PACKAGES, SetupPlan
 
-AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-remote again"
-_FAILURE: Final = Failure(RemoteError, AGAIN)
-REMEDY: Final = "run kanjiprep setup-remote"
+_AGAIN: Final = "look at the network and the disk, then run kanjiprep setup-remote again"
+_FAILURE: Final = Failure(RemoteError, _AGAIN)
+_REMEDY: Final = "run kanjiprep setup-remote"
 
 
 def plan(where: Path, environ: Mapping[str, str] = os.environ) -> SetupPlan:
@@ -33,7 +33,7 @@ def plan(where: Path, environ: Mapping[str, str] = os.environ) -> SetupPlan:
     try:
         return setup_plan.plan_setup(where, setup_plan.look(where, environ))
     except OSError as error:
-        raise RemoteError(f"cannot be looked at: {os_reason(error)}", str(error.filename or where), AGAIN) from error
+        raise RemoteError(f"cannot be looked at: {os_reason(error)}", str(error.filename or where), _AGAIN) from error
 
 
 def setup(
@@ -75,9 +75,11 @@ def find(where: Path, endpoint: str = child.ENDPOINT) -> Engine:
     try:
         is_ready = setup_plan.is_ready(where)
     except OSError as error:
-        raise RemoteError(f"cannot be looked at: {os_reason(error)}", str(error.filename or where), REMEDY) from error
+        raise RemoteError(
+            f"cannot be looked at: {os_reason(error)}", str(error.filename or where), _REMEDY
+        ) from error
     if not is_ready:
-        raise RemoteError("SkyPilot is not set up", str(where), REMEDY)
+        raise RemoteError("SkyPilot is not set up", str(where), _REMEDY)
     return _engine(where, endpoint)
 
 

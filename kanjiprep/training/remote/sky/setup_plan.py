@@ -13,22 +13,22 @@ from typing import Final, Literal
 from kanjiprep.errors import RemoteError, UsageError
 from kanjiprep.training.remote.sky import home as homes
 
-SKYPILOT: Final = "0.14.1"
-WANTED: Final = f"skypilot[lambda]=={SKYPILOT}"
-PACKAGES: Final = (WANTED, "setuptools", "wheel")
+_SKYPILOT: Final = "0.14.1"
+_WANTED: Final = f"skypilot[lambda]=={_SKYPILOT}"
+PACKAGES: Final = (_WANTED, "setuptools", "wheel")
 """The last two build the wheel of itself that SkyPilot sends to machines."""
-DOWNLOAD_MB: Final = 105
+_DOWNLOAD_MB: Final = 105
 """Measured: 97 wheels for Linux x86-64, Python 3.11."""
-INSTALLED_MB: Final = 380
+_INSTALLED_MB: Final = 380
 """Measured with du after setup."""
-SPARE_MB: Final = 500
+_SPARE_MB: Final = 500
 MARKER: Final = ".kanjiprep-complete"
 """Written last, so without it the environment is unfinished."""
 BUILDING: Final = ".kanjiprep-building"
-TOOLS: Final[Mapping[str, str]] = {"ssh": "openssh-client", "rsync": "rsync"}
+_TOOLS: Final[Mapping[str, str]] = {"ssh": "openssh-client", "rsync": "rsync"}
 """What SkyPilot starts, and the package of Debian and Ubuntu that has it."""
-NEWEST_TESTED: Final = (3, 13)
-DOWNLOADED_PYTHON: Final = "3.12"
+_NEWEST_TESTED: Final = (3, 13)
+_DOWNLOADED_PYTHON: Final = "3.12"
 
 Found = Literal["nothing", "unfinished", "finished", "foreign"]
 
@@ -81,11 +81,11 @@ class SetupPlan:
         """Each step in words."""
         keep = f"write the key of {homes.KEY_VARIABLE}, if it is set, for nobody else to read, into {self.home}"
         if self.is_finished:
-            return (f"nothing to install: SkyPilot {SKYPILOT} is ready in {self.env}", keep)
+            return (f"nothing to install: SkyPilot {_SKYPILOT} is ready in {self.env}", keep)
         known = Path(self.python).is_absolute()
         return (
             f"make {self.env} with {self.python if known else f'a downloaded Python {self.python}'}",
-            f"download about {DOWNLOAD_MB} MB, install SkyPilot {SKYPILOT}, about {INSTALLED_MB} MB on the disk",
+            f"download about {_DOWNLOAD_MB} MB, install SkyPilot {_SKYPILOT}, about {_INSTALLED_MB} MB on the disk",
             keep,
             "try whether it can be loaded, and that it would copy no other cloud's keys",
         )
@@ -101,11 +101,11 @@ def plan_setup(where: Path, host: Host) -> SetupPlan:
     if host.standing == "foreign":
         raise RemoteError("is in the way and not ours", str(where), "move it away or give another folder")
     if host.missing:
-        packages = " ".join(TOOLS[name] for name in host.missing)
+        packages = " ".join(_TOOLS[name] for name in host.missing)
         what = f"{' and '.join(host.missing)} {'is' if len(host.missing) == 1 else 'are'} not installed"
         raise RemoteError(what, "", f"install, for example with sudo apt-get install {packages}")
-    if host.standing == "nothing" and host.free_mb < INSTALLED_MB + SPARE_MB:
-        what = f"{INSTALLED_MB + SPARE_MB} MB are needed and {host.free_mb:,.0f} MB are free"
+    if host.standing == "nothing" and host.free_mb < _INSTALLED_MB + _SPARE_MB:
+        what = f"{_INSTALLED_MB + _SPARE_MB} MB are needed and {host.free_mb:,.0f} MB are free"
         raise RemoteError(what, str(where), "free some space or give another folder")
     if not host.has_key:
         raise UsageError(
@@ -116,7 +116,7 @@ def plan_setup(where: Path, host: Host) -> SetupPlan:
 
 def python_for(version: tuple[int, int]) -> str:
     """Our own Python if SkyPilot runs on its ``version``, else one that uv downloads."""
-    return sys.executable if version <= NEWEST_TESTED else DOWNLOADED_PYTHON
+    return sys.executable if version <= _NEWEST_TESTED else _DOWNLOADED_PYTHON
 
 
 def look(where: Path, environ: Mapping[str, str]) -> Host:
@@ -125,7 +125,7 @@ def look(where: Path, environ: Mapping[str, str]) -> Host:
     path = environ.get("PATH", "")
     return Host(
         free_mb=shutil.disk_usage(parent).free / 1e6,
-        missing=tuple(name for name in TOOLS if shutil.which(name, path=path) is None),
+        missing=tuple(name for name in _TOOLS if shutil.which(name, path=path) is None),
         has_key=bool(environ.get(homes.KEY_VARIABLE)) or (where / "home" / homes.KEY_FILE).is_file(),
         standing=_standing(where),
     )

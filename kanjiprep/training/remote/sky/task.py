@@ -14,14 +14,13 @@ import yaml
 from kanjiprep.errors import UsageError
 from kanjiprep.resources import environment, shipped
 
-TEMPLATE: Final = "skypilot_task.yaml.j2"
+_TEMPLATE: Final = "skypilot_task.yaml.j2"
 LONGEST_NAME: Final = 40
 """Lambda's names have 64 characters; SkyPilot adds a hyphen, its mark of the user and -worker."""
-MOST_NODES: Final = 16
-LOOK_EVERY_S: Final = 20
+_MOST_NODES: Final = 16
+_LOOK_EVERY_S: Final = 20
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _TYPE: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
-_REGION: Final = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class Task:
         instance_type: Lambda's name of the machine, so that no other is taken in its place.
         max_hourly_cost: In dollars, of all machines together; with less asked for nothing is rented.
         deadline: When the machines are given back whatever happens, in seconds since 1970.
-        region: The only one that will do; None for whichever has one.
         num_nodes: How many machines.
         idle_minutes: From the end of the job to the end of the machine.
         silent_minutes: So long without a sign of life, and the job ends.
@@ -43,7 +41,6 @@ class Task:
     instance_type: str
     max_hourly_cost: float
     deadline: int
-    region: str | None = None
     num_nodes: int = 1
     idle_minutes: int = 5
     silent_minutes: int = 30
@@ -52,15 +49,15 @@ class Task:
 def render(task: Task) -> str:
     """The task as SkyPilot reads it: YAML of the JSON kind, so that no value can be read as anything else.
 
-    On the machine, ``~/.kanjiprep/release`` ends the job at once, and ``~/.kanjiprep/alive`` is the sign of life:
-    a file that is touched, or a link to one, such as the heartbeat of a run.
+    On the machine, ``~/.kanjiprep/alive`` is the sign of life: a file that is touched, or a link to one, such as the
+    heartbeat of a run.
 
     Raises:
         UsageError: If a value makes no sense.
     """
     for problem in _problems(task):
         raise UsageError(problem, "", "correct it")
-    source = (shipped("templates") / TEMPLATE).read_text("utf-8")
+    source = (shipped("templates") / _TEMPLATE).read_text("utf-8")
     text = environment().from_string(source).render(**_values(task))
     read: dict[str, Any] = yaml.safe_load(text)
     return json.dumps(read, indent=1) + "\n"
@@ -98,10 +95,9 @@ def _problems_of_name(name: str) -> Iterator[str]:
 def _values(task: Task) -> dict[str, Any]:
     return {
         **asdict(task),
-        "infra": f"lambda/{task.region}" if task.region else "lambda",
         "max_hourly_cost": task.max_hourly_cost / task.num_nodes,  # SkyPilot counts one machine
         "accelerate": accelerate_words() if task.num_nodes > 1 else (),
-        "look_every_s": LOOK_EVERY_S,
+        "look_every_s": _LOOK_EVERY_S,
     }
 
 
@@ -109,12 +105,10 @@ def _problems(task: Task) -> Iterator[str]:
     yield from _problems_of_name(task.name)
     if not _TYPE.fullmatch(task.instance_type):
         yield f"{task.instance_type!r} is no instance type of Lambda's"
-    if task.region is not None and not _REGION.fullmatch(task.region):
-        yield f"{task.region!r} is no region of Lambda's"
     if not (math.isfinite(task.max_hourly_cost) and task.max_hourly_cost > 0):
         yield f"an hourly cost of at most {task.max_hourly_cost} dollars rents nothing"
     for what, count, most in (
-        ("machines", task.num_nodes, MOST_NODES),
+        ("machines", task.num_nodes, _MOST_NODES),
         ("idle minutes", task.idle_minutes, 24 * 60),
         ("silent minutes", task.silent_minutes, 24 * 60),
     ):

@@ -10,7 +10,7 @@ from typing import Final
 
 from kanjiprep.errors import UsageError
 
-SCHEME: Final = "ssh://"
+_SCHEME: Final = "ssh://"
 FORM: Final = "write it as ssh://user@host or ssh://user@host:port"
 
 # narrow on purpose: what ssh, rsync and a ProxyCommand's shell get is never an option and never expanded
@@ -40,7 +40,7 @@ class Address:
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{SCHEME}{user}{host}{f':{self.port}' if self.port else ''}"
+        return f"{_SCHEME}{user}{host}{f':{self.port}' if self.port else ''}"
 
 
 def parse(text: str, key: Path | None = None) -> Address:
@@ -49,10 +49,10 @@ def parse(text: str, key: Path | None = None) -> Address:
     Raises:
         UsageError: If it is no ``ssh://user@host:port``, or holds a password. A password is not repeated.
     """
-    user, has_user, place = text.removeprefix(SCHEME).rpartition("@")
+    user, has_user, place = text.removeprefix(_SCHEME).rpartition("@")
     if ":" in re.sub("^[A-Za-z]+://", "", user):
         raise UsageError("an address must not hold a password", "", "log in with a key, and write ssh://user@host")
-    if not text.startswith(SCHEME):
+    if not text.startswith(_SCHEME):
         raise UsageError("the address does not begin with ssh://", "", FORM)
     if has_user and not _USER.fullmatch(user):
         raise UsageError("the user in the address is no user name", "", FORM)

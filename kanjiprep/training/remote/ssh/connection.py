@@ -21,7 +21,7 @@ from kanjiprep.training.remote.ssh import child
 from kanjiprep.training.remote.ssh.address import Address
 from kanjiprep.training.remote.ssh.refusal import KNOWN_HOSTS, MAY_PASS, Unreachable, last_line, lost, refusal, silent
 
-LONGEST_PAUSE_S: Final = 60.0
+_LONGEST_PAUSE_S: Final = 60.0
 NAME_PATIENCE_S: Final = 300.0
 """A name that nobody knows is asked for so long: a laptop that wakes up may lack its name server for a while."""
 MOST_SOCKET_BYTES: Final = 88
@@ -148,16 +148,6 @@ def _open(box: Box, talk: int) -> int:
         child.end(process)
 
 
-def close(box: Box) -> None:
-    """End the shared connection; nothing happens if there is none.
-
-    Raises:
-        RemoteError: If ssh is not there.
-    """
-    if box.state.is_dir():
-        control(box, "exit")
-
-
 def control(box: Box, order: str) -> bool:
     """Whether the shared connection is there and did as ``order`` says.
 
@@ -193,34 +183,37 @@ def again(
     Raises:
         Unreachable: If the reason cannot pass, or patience is at its end.
     """
-    started, pause_s = clock(), 1.0
-    nameless_since: float | None = None
+    patience, pause_s = _Patience(clock(), patience_s), 1.0
     while True:
         try:
             return action()
         except Unreachable as problem:
-            now = clock()
-            if problem.kind != "name unknown":
-                nameless_since = None
-            elif nameless_since is None:
-                nameless_since = now
-            left_s = min(_patience_s(problem, patience_s) - (now - started), _name_left_s(nameless_since, now))
+            left_s = patience.left_s(problem, clock())
             if left_s <= 0:
                 raise
             this_s = min(pause_s * (0.75 + chance() / 2), left_s)
             tell(problem, this_s)
             pause(this_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _patience_s(problem: Unreachable, wished_s: float | None) -> float:
-    if problem.kind in MAY_PASS:
-        return math.inf if wished_s is None else wished_s
-    return 0.0
+class _Patience:
+    """How long a box that is out of reach is waited for: with a name that nobody knows not as long as else."""
 
+    def __init__(self, started: float, wished_s: float | None) -> None:
+        self._end = math.inf if wished_s is None else started + wished_s
+        self._nameless_since: float | None = None
 
-def _name_left_s(since: float | None, now: float) -> float:
-    return math.inf if since is None else since + NAME_PATIENCE_S - now
+    def left_s(self, problem: Unreachable, now: float) -> float:
+        """Seconds that are left at ``now``; 0 or less for what cannot pass."""
+        if problem.kind not in MAY_PASS:
+            return 0.0
+        if problem.kind != "name unknown":
+            self._nameless_since = None
+            return self._end - now
+        if self._nameless_since is None:
+            self._nameless_since = now
+        return min(self._end, self._nameless_since + NAME_PATIENCE_S) - now
 
 
 def ssh(box: Box, master: str = "no") -> list[str]:

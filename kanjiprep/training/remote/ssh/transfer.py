@@ -15,14 +15,14 @@ from kanjiprep.training.remote.ssh.refusal import last_line, lost, plain
 
 PARTIAL: Final = ".kanjiprep-partial"
 """Where an interrupted file waits to go on; rsync leaves these folders out by itself."""
-SILENCE_S: Final = 60
-HASH_TIMEOUT_S: Final = 1800.0
+_SILENCE_S: Final = 60
+_HASH_TIMEOUT_S: Final = 1800.0
 
 _VANISHED = 24
 _NO_PROTOCOL = 2
 _NOTHING_FOUND = 123  # xargs: sha256sum failed for a file
 _LOST = frozenset({10, 12, 30, 35, 255})
-_OPTIONS = ("-rts", "--no-h", "--info=progress2", "--outbuf=N", f"--partial-dir={PARTIAL}", f"--timeout={SILENCE_S}")
+_OPTIONS = ("-rts", "--no-h", "--info=progress2", "--outbuf=N", f"--partial-dir={PARTIAL}", f"--timeout={_SILENCE_S}")
 _PERCENT = re.compile(rb"\s(\d{1,3})%")
 _NO_RSYNC = re.compile(r"rsync: (command )?not found|remote command not found|rsync: No such file")
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
@@ -30,12 +30,10 @@ _FAULT = re.compile(r"^rsync: \[\w+\] (?P<what>.+ failed: .+?)(?: \(\d+\))?$", r
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def send(
-    box: Box, source: Path, target: str, progress: Progress, *, exclude: Sequence[str] = (), delete: bool = False
-) -> None:
+def send(box: Box, source: Path, target: str, progress: Progress, *, exclude: Sequence[str] = ()) -> None:
     """Have ``source`` at ``target`` on the box: a file as a file, a folder's content in a folder.
 
-    What is there with the same size and time is not sent again. Links are followed.
+    What is there with the same size and time is not sent again, and nothing there is removed. Links are followed.
 
     Args:
         box: The machine.
@@ -43,7 +41,6 @@ def send(
         target: Where to, from the home of the user there; folders are made.
         progress: Hears per cent.
         exclude: rsync's patterns of what stays here.
-        delete: Remove what is in ``target`` and not in ``source``.
 
     Raises:
         UsageError: If there is no such source, or a path cannot be sent.
@@ -52,23 +49,13 @@ def send(
     """
     if not (source.is_file() or source.is_dir()):
         raise UsageError("is not there", str(source), "give a file or folder")
-    if delete and (".." in target.split("/") or target.strip("/") in {"", ".", "~"}):
-        raise UsageError(f"nothing is deleted in {target!r:.80} of the box", "", "name a folder in it")
     _make_folder(box, target if source.is_dir() else target.rpartition("/")[0])
     slash = "/" if source.is_dir() else ""
-    rules = [f"--exclude={pattern}" for pattern in exclude] + (["--delete"] if delete else [])
-    _rsync(box, [*rules, "-L", "--", f"{source.absolute()}{slash}", _far(box, target) + slash], "send", progress)
+    words = [*_rules(exclude), "-L", "--", f"{source.absolute()}{slash}", _far(box, target) + slash]
+    _rsync(box, words, "send", progress)
 
 
-def fetch(
-    box: Box,
-    source: str,
-    target: Path,
-    progress: Progress,
-    *,
-    only: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-) -> None:
+def fetch(box: Box, source: str, target: Path, progress: Progress, *, exclude: Sequence[str] = ()) -> None:
     """Have the content of the folder ``source`` of the box in the folder ``target``; links stay there.
 
     A file gets its name when it is whole. What is here with the same size and time is not fetched again.
@@ -79,9 +66,7 @@ def fetch(
         source: A folder, from the home of the user there.
         target: Where to; it is made.
         progress: Hears per cent.
-        only: rsync's patterns of what is fetched; nothing but that. ``/checkpoint-10/***`` is a folder with
-            all in it, ``*.png`` such files anywhere.
-        exclude: rsync's patterns of what stays there, before ``only``.
+        exclude: rsync's patterns of what stays there.
 
     Raises:
         UsageError: If a path cannot be sent.
@@ -92,14 +77,15 @@ def fetch(
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RemoteError(f"cannot be made: {os_reason(error)}", str(target), "choose another folder") from error
-    rules = [f"--exclude={pattern}" for pattern in exclude]
-    if only:
-        rules += ["--include=*/", *(f"--include={pattern}" for pattern in only), "--exclude=*", "--prune-empty-dirs"]
     literal = re.sub(r"([\\*?\[])", r"\\\1", source)  # rsync at the far end would look for what fits
-    _rsync(box, [*rules, "--", f"{_far(box, literal)}/", f"{target.absolute()}/"], "fetch", progress)
+    _rsync(box, [*_rules(exclude), "--", f"{_far(box, literal)}/", f"{target.absolute()}/"], "fetch", progress)
 
 
-def hashes(box: Box, folder: str, names: Sequence[str], timeout_s: float = HASH_TIMEOUT_S) -> dict[str, str]:
+def _rules(exclude: Sequence[str]) -> list[str]:
+    return [f"--exclude={pattern}" for pattern in exclude]
+
+
+def hashes(box: Box, folder: str, names: Sequence[str], timeout_s: float = _HASH_TIMEOUT_S) -> dict[str, str]:
     """The SHA-256 of each of ``names`` in ``folder`` of the box; a file that cannot be read there is missing.
 
     Raises:

@@ -35,11 +35,6 @@ class Tunnel:
     port: int
     process: subprocess.Popen[bytes]
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the tunnel is there; it ends with the connection."""
-        return self.process.poll() is None
-
 
 @contextmanager
 def tunnel(box: Box, local_port: int, remote_port: int) -> Iterator[Tunnel]:

@@ -116,19 +116,6 @@ def uploads(_: Mapping[str, Any]) -> dict[str, str]:
     return dict(_sky("check").get_cloud_credential_file_mounts(None))
 
 
-def schema(asked: Mapping[str, Any]) -> str:
-    """What SkyPilot's own schemas say against a task; nothing if it is as they want it."""
-    jsonschema = importlib.import_module("jsonschema")
-    schemas = _sky("utils.schemas")
-    task = json.loads(asked["task"])
-    try:
-        jsonschema.validate(task, schemas.get_task_schema())
-        jsonschema.validate(task["resources"], schemas.get_resources_schema())
-    except jsonschema.ValidationError as error:
-        return str(error.message)
-    return ""
-
-
 def build(_: Mapping[str, Any]) -> str:
     """The wheel of itself that SkyPilot sends to machines, made now so that no launch needs a package index."""
     folder, digest = _sky("backends.wheel_utils").build_sky_wheel()  # the folder is a copy, for us to remove
@@ -137,21 +124,19 @@ def build(_: Mapping[str, Any]) -> str:
 
 
 def launch(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Rent what the task wants, or only try what can be tried without: ``dryrun``.
+    """Rent what the task wants.
 
     Raises:
         Refusal: If SkyPilot must not be let do it.
     """
     _refuse_other_clouds()
     usd_per_hour = _price(asked["instance_type"], asked["num_nodes"], asked["max_hourly_cost"])
-    if not asked["dryrun"] and _record(asked["cluster"]) is not None:
+    if _record(asked["cluster"]) is not None:
         raise Refusal("exists", f"SkyPilot has a cluster {asked['cluster']} already")
     task = _sky("").Task.from_yaml_config(json.loads(asked["task"]))
     _begun.set()
-    _, handle = _sky("execution").launch(
-        task, cluster_name=asked["cluster"], dryrun=asked["dryrun"], stream_logs=True, _quiet_optimizer=True
-    )
-    return {"usd_per_hour": usd_per_hour, **({} if handle is None else _described(handle))}
+    _, handle = _sky("execution").launch(task, cluster_name=asked["cluster"], stream_logs=True, _quiet_optimizer=True)
+    return {"usd_per_hour": usd_per_hour, **_described(handle)}
 
 
 def status(asked: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -184,19 +169,6 @@ def down(asked: Mapping[str, Any]) -> bool:
     _begun.set()
     _sky("core").down(asked["cluster"])
     return True
-
-
-def cost(_: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each cluster of the last thirty days has cost by SkyPilot's own count."""
-    return [
-        {
-            "cluster": report["name"],
-            "usd": report["total_cost"],
-            "duration_s": report["duration"],
-            "state": report["status"].value if report["status"] is not None else None,
-        }
-        for report in _sky("core").cost_report()
-    ]
 
 
 def _refuse_other_clouds() -> None:
@@ -252,8 +224,8 @@ def _failure(error: BaseException) -> dict[str, Any]:
     }
 
 
-VERBS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
-    verb.__name__: verb for verb in (launch, status, autostop, down, cost, uploads, schema, build)
+_VERBS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    verb.__name__: verb for verb in (launch, status, autostop, down, uploads, build)
 }
 
 
@@ -302,7 +274,7 @@ def _prepare(endpoint: str) -> None:
 def _answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     try:
         _prepare(asked["endpoint"])
-        return {"done": VERBS[asked["verb"]](asked)}
+        return {"done": _VERBS[asked["verb"]](asked)}
     except (Exception, SystemExit, Unknown) as error:  # noqa: BLE001 - whatever it is, we tell it
         import traceback
 

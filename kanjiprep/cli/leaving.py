@@ -1,0 +1,93 @@
+"""What becomes of a run when whoever watches it goes: by Ctrl-C, by SIGTERM, or with the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from kanjiprep.cli import talk
+
+_ENDING: Final = ("SIGTERM", "SIGHUP")
+"""Signals that mean what Ctrl-C means, but that nobody is there to be asked. Windows has not both."""
+
+
+class Told(KeyboardInterrupt):
+    """The process was told to end by another: heard wherever Ctrl-C is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A run that is watched, and what can be done with it.
+
+    Attributes:
+        run: Its folder here.
+        where: What it is called where it goes on.
+        stop: Stops it, and says how that went.
+        notes: What its JSON says beside its folder.
+    """
+
+    run: Path
+    where: str
+    stop: Callable[[], object]
+    notes: Mapping[str, object] = field(default_factory=dict)
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Hear SIGTERM and SIGHUP as Ctrl-C is heard, each but once; one that is ignored, as by nohup, stays so."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread can hear signals
+    known = [getattr(signal, name) for name in _ENDING if is_main and hasattr(signal, name)]
+    before = {one: signal.signal(one, _raise) for one in known if signal.getsignal(one) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    raise Told(signal.Signals(number).name)
+
+
+def after(left: Leaving, why: BaseException, as_json: bool) -> bool:
+    """Ask what ``why`` was to mean, if somebody is there, and do it; whether the run was stopped.
+
+    Where nobody can be asked the run goes on.
+    """
+    if _is_to_stop(why):
+        left.stop()
+        return True
+    with suppress(OSError):  # the terminal may be gone
+        if as_json:
+            talk.print_json({"run": left.run, "detached": True, **left.notes})
+        else:
+            say_how_to_attach(left)
+    return False
+
+
+def _is_to_stop(why: BaseException) -> bool:
+    if isinstance(why, Told) or not sys.stdin.isatty():
+        return False
+    try:
+        choice = click.Choice(["detach", "stop"])
+        answer = click.prompt("Leave it alone, or stop it?", type=choice, default="detach", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        talk.say("")
+        return False
+    return bool(answer == "stop")
+
+
+def say_how_to_attach(left: Leaving) -> None:
+    """Say that the run goes on, and the commands that watch and end it."""
+    short = talk.short(left.run)
+    talk.say(f"It goes on: {left.where}")
+    talk.say(f"Watch it with kanjiprep monitor {short}, end it with kanjiprep stop {short}")
