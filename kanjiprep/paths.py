@@ -11,6 +11,10 @@ from kanjiprep.errors import UsageError
 LONGEST_NAME: Final = 200
 """Bytes of a name in UTF-8. File systems take 255; there must be room for what is added, such as a suffix."""
 _FORBIDDEN: Final = frozenset('<>:"/\\|?*')
+_UNSEEN: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Categories of what no name holds: control characters, half pairs, line and paragraph ends. What this Python does
+not know yet may be in a name, for rare kanji are among it.
+"""
 _DEVICES: Final = frozenset(
     (
         "con",
@@ -58,7 +62,7 @@ def resolved(path: Path) -> Path:
 
 def unportable(name: str) -> str:
     """Why ``name`` cannot be that of a file or folder on Linux, macOS and Windows alike; empty if it can."""
-    strange = next((letter for letter in name if letter in _FORBIDDEN or not letter.isprintable()), "")
+    strange = next(filter(_is_forbidden, name), "")
     if not name:
         return "it is empty"
     if strange:
@@ -80,13 +84,14 @@ def portable(words: str, otherwise: str, most_bytes: int = LONGEST_NAME) -> str:
         otherwise: The name if nothing is left of ``words``; portable itself, and no longer than ``most_bytes``.
         most_bytes: In UTF-8, at most ``LONGEST_NAME``.
     """
-    plain = "".join(
-        "-" if letter in _FORBIDDEN or not letter.isprintable() else letter
-        for letter in unicodedata.normalize("NFC", words)
-    )
+    plain = "".join("-" if _is_forbidden(one) else one for one in unicodedata.normalize("NFC", words))
     cut = plain.strip("-. ").encode()[: most_bytes - len(_NO_DEVICE)].decode("utf-8", "ignore").rstrip("-. ")
     stem, dot, rest = cut.partition(".")
     return (f"{stem.rstrip()}{_NO_DEVICE}{dot}{rest}" if _is_device(cut) else cut) or otherwise
+
+
+def _is_forbidden(letter: str) -> bool:
+    return letter in _FORBIDDEN or unicodedata.category(letter) in _UNSEEN
 
 
 def _is_device(name: str) -> bool:

@@ -16,8 +16,12 @@ _PATH: Final = re.compile(
     rf"|(?<=:)/(?![\s/]){_END}"
     rf"|\b[A-Za-z]:\\{_END}"
 )
-_PASSWORD: Final = re.compile(r"(?<=\w:/)(?P<second>/?)[^\s/@:]*:[^\s/@]*(?=@)")
-"""Behind one slash too: a path has no two of them beside each other."""
+_PASSWORD: Final = re.compile(
+    r"(?<=\w:/)(?P<second>/?)[^\s/@:]*:(?!\d{1,5}/)[^\s@]*(?=@)|(?:(?<=http://)|(?<=https://))[^\s/@]+(?=@)"
+)
+"""Behind one slash too: a path has no two of them beside each other. A slash may be in a password, if it
+is no port before it, and what stands alone before the @ may be a token.
+"""
 
 
 def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
@@ -36,7 +40,7 @@ def without_paths(text: str, known: Iterable[Path | str] = ()) -> str:
 
 def without_passwords(text: str) -> str:
     """``text`` with "…" for user and password of every address in it, as ``http://user:password@host``."""
-    return _PASSWORD.sub(rf"\g<second>{IN_PLACE}", text)
+    return _PASSWORD.sub(lambda found: f"{found['second'] or ''}{IN_PLACE}", text)
 
 
 def inside(path: Path, folder: Path) -> str:

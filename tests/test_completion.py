@@ -132,7 +132,9 @@ def test_on_a_terminal_the_next_step_is_said(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["completion", "fish"]) == 0
-    assert capsys.readouterr().err.startswith("Next: kanjiprep completion fish > ~/.config/fish")
+    assert capsys.readouterr().err.startswith(
+        "Next: mkdir -p ~/.config/fish/completions && kanjiprep completion fish > "
+    )
 
 
 def test_a_shell_that_click_does_not_know_is_no_shell() -> None:

@@ -19,6 +19,7 @@ def test_an_error_is_one_line_of_place_matter_and_remedy() -> None:
 
 def test_what_a_terminal_would_obey_is_shown_and_not_obeyed() -> None:
     assert str(InputError("named \x1b[31m\x00\x9b", "亜\u3000a")) == r"亜 a: named \x1b[31m\x00\x9b"
+    assert str(InputError("a\u202eb", "c")) == r"c: a\u202eb"
 
 
 def test_every_kind_has_its_documented_exit_code() -> None:

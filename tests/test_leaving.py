@@ -20,6 +20,17 @@ def test_a_signal_that_ends_is_heard_as_ctrl_c_is_and_no_longer_than_that(number
     assert signal.getsignal(number) == before
 
 
+def test_what_is_done_on_the_way_out_is_not_broken_off_by_a_second_hangup() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt, match="SIGHUP"), leaving.heard():
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            done.append("all")
+    assert done == ["all"]
+
+
 def test_what_nohup_has_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

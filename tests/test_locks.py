@@ -63,6 +63,16 @@ def test_a_file_that_is_made_is_its_owners_and_can_be_appended_to(tmp_path: Path
     assert (tmp_path / "list").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_lock_for_several_people_may_be_opened_by_them(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with locks.held(tmp_path / "list", mode=0o666):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "list").stat().st_mode & 0o777 == 0o664
+
+
 def test_no_link_is_followed_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic link"), locks.held(tmp_path / "link"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -283,6 +284,22 @@ def test_a_checkpoint_that_the_trainer_removed_is_no_trouble(folder: Folder) -> 
     path.rmdir()
     assert folder.look() == []
     assert again(folder, attempt(why="adopt"), *known).look() == []
+
+
+def test_a_disk_that_fails_is_not_taken_for_an_unfinished_checkpoint(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.checkpoint(4)
+    stat = Path.stat
+
+    def failing(path: Path, **how: Any) -> os.stat_result:
+        if path.name == ".guard":
+            raise OSError(errno.EIO, "Input/output error")
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        folder.look()
 
 
 # Pictures

@@ -59,7 +59,19 @@ def test_a_name_that_some_system_does_not_take_is_told_why(name: str, why: str) 
     assert why in unportable(name)
 
 
-@pytest.mark.parametrize("name", ["sd35-large-lora-lr1.05e-3", "\u4e9c_kanji_04e9c.png", "console", "my run", "a,b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sd35-large-lora-lr1.05e-3",
+        "\u4e9c_kanji_04e9c.png",
+        "console",
+        "my run",
+        "a,b",
+        "\U00031350.png",
+        "\ue000.png",
+        "a\u200db",
+    ],
+)
 def test_a_name_that_every_system_takes_is_kept(name: str) -> None:
     assert unportable(name) == ""
     assert portable(name, "file") == name

@@ -80,6 +80,8 @@ def test_paths_are_told_from_inside_a_folder() -> None:
         ("http:/anna:secret@box: is not there", "http:/…@box: is not there"),
         ("two: ftp://a:secret@b and http://c:secret@d", "two: ftp://…@b and http://…@d"),
         ("http://box:8188/me/kanji@v1.0: no such revision", "http://box:8188/me/kanji@v1.0: no such revision"),
+        ("http://anna:s3/cret@box/x: not there", "http://…@box/x: not there"),
+        ("https://hf_token@box/x: not there", "https://…@box/x: not there"),
         ("ssh://ubuntu@box: not known", "ssh://ubuntu@box: not known"),
         ("at 12:30 to me@box", "at 12:30 to me@box"),
     ],

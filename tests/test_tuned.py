@@ -185,6 +185,12 @@ def test_a_path_of_no_file_is_told_from_the_name_of_a_run() -> None:
         tuned.find("my-sd3.5-run")
 
 
+def test_names_that_differ_behind_the_cut_stay_apart(tmp_path: Path) -> None:
+    names = [tuned.find(str(write_lora(tmp_path / f"{'亜' * 60}{end}.safetensors"))).name for end in "ab"]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) <= 120 and name.startswith("亜" * 30) for name in names)
+
+
 def test_a_name_without_a_letter_becomes_one(tmp_path: Path) -> None:
     assert tuned.find(str(write_lora(tmp_path / "...safetensors"))).name == "lora"
 

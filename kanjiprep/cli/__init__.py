@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ from kanjiprep.cli.rentals import remind, remote, setup_remote
 from kanjiprep.cli.running import launch_simpletuner, rehearse
 from kanjiprep.cli.training import plan, presets, setup_trainer
 from kanjiprep.cli.watching import monitor, stop
-from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, os_reason
+from kanjiprep.errors import Interrupted, KanjiprepError, RemoteError, one_line, os_reason
 from kanjiprep.privacy import without_passwords
 from kanjiprep.spec import SpecError
 
@@ -117,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # the last resort: the user gets a line, and the traceback on request
         if os.environ.get("KANJIPREP_DEBUG"):
             raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}")
         return _fail(f"unexpected: {reason}; set KANJIPREP_DEBUG=1 for the traceback and report it", 1)
 
 
@@ -131,7 +132,7 @@ def _show_anything() -> None:
 def _message(error: KanjiprepError) -> str:
     """``error`` on one line, or a line for each problem where there are several; red if it may cost money."""
     if isinstance(error, SpecError) and len(error.problems) > 1:
-        return "\n  ".join((f"{error.where}: {len(error.problems)} problems", *error.problems))
+        return "\n  ".join((one_line(f"{error.where}: {len(error.problems)} problems"), *error.problems))
     return click.style(str(error), fg="red", bold=True) if _is_loud(error) else str(error)
 
 
@@ -153,10 +154,11 @@ def _refuse(error: click.ClickException) -> int:
 def _click_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     hint = f"; see {context.command_path} --help" if context is not None else ""
-    return " ".join(error.format_message().rstrip(".").split()) + guessing.choice(error) + hint
+    return one_line(error.format_message().rstrip(".")) + guessing.choice(error) + hint
 
 
 def _fail(message: str, code: int) -> int:
     shown = without_passwords(message)
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {shown}", err=True, color=talk.color())
+    with suppress(OSError):  # the terminal may be gone; the exit code remains
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {shown}", err=True, color=talk.color())
     return code

@@ -18,7 +18,8 @@ _INSTALL: Final = MappingProxyType(
     {
         "bash": """echo 'eval "$(kanjiprep completion bash)"' >> ~/.bashrc""",
         "zsh": """echo 'eval "$(kanjiprep completion zsh)"' >> ~/.zshrc""",
-        "fish": "kanjiprep completion fish > ~/.config/fish/completions/kanjiprep.fish",
+        "fish": "mkdir -p ~/.config/fish/completions && "
+        "kanjiprep completion fish > ~/.config/fish/completions/kanjiprep.fish",
     }
 )
 

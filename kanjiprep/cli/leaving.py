@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +45,11 @@ class Leaving:
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """Hear SIGTERM and SIGHUP as Ctrl-C is heard, each but once; one that is ignored, as by nohup, stays so."""
+    """Hear SIGTERM and SIGHUP as Ctrl-C is heard; one that is ignored, as by nohup, stays so.
+
+    After the first a SIGHUP is not heard again, for shell and kernel may each send one when a terminal closes, and
+    what is done on the way out is to be done to its end. A second SIGTERM is heard: somebody does not want to wait.
+    """
     is_main = threading.current_thread() is threading.main_thread()  # no other thread can hear signals
     known = [getattr(signal, name) for name in _ENDING if is_main and hasattr(signal, name)]
     before = {one: signal.signal(one, _raise) for one in known if signal.getsignal(one) == signal.SIG_DFL}
@@ -55,7 +61,21 @@ def heard() -> Iterator[None]:
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _let_go_of_a_dead_terminal()
     raise Told(signal.Signals(number).name)
+
+
+def _let_go_of_a_dead_terminal() -> None:
+    """Let what is still said go nowhere if the terminal is closed, for writing to it fails."""
+    for descriptor in (sys.__stdout__, sys.__stderr__):
+        with suppress(OSError, ValueError, AttributeError):
+            number = descriptor.fileno()  # type: ignore[union-attr]
+            if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
 
 
 def after(left: Leaving, why: BaseException, as_json: bool) -> bool:

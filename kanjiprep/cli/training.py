@@ -299,10 +299,10 @@ def places_of(name: str) -> Places:
 def _twin(name: str) -> str:
     """The run that macOS and Windows would take for ``name``, though it is spelt otherwise; empty if none is."""
     try:
-        there = {one.name for one in Path("runs").iterdir()}
+        there = {one.name for one in Path("runs").iterdir() if one.is_dir()}
     except OSError:
         return ""
-    twins = (one for one in there if one.casefold() == name.casefold())
+    twins = (one for one in there if one.lower() == name.lower())
     return "" if name in there else next(twins, "")
 
 

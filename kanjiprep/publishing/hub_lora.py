@@ -37,7 +37,7 @@ def fetch(hub: Hub, patience: Patience, wanted: Wanted, store: Path) -> Path:
     def make(files: Path, whole: Path, remote: Remote) -> None:
         staging.link(files / _adapter(remote, wanted), whole / WEIGHTS)
 
-    kind = Kind(lambda folder, _: folder.is_dir(), select, make, copies=1, error=HubError)
+    kind = Kind(lambda folder, _: folder.is_dir(), select, make, copies=2, error=HubError)
     return hub_kept.fetch(hub, patience, wanted, store, kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -26,6 +27,7 @@ _FILE: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]*")
 """The suffix of a file; a run may be named for a version, as in my-sd3.5-run."""
 _STRANGE: Final = re.compile(r"[^\w.-]+")
 _MOST_BYTES: Final = 120
+_MARK: Final = 6
 """Of a name, so that the names of files which it begins are short enough too."""
 
 
@@ -212,4 +214,8 @@ def _folder(path: Path) -> Tuned | None:
 
 
 def _named(words: Iterable[str]) -> str:
-    return portable(_STRANGE.sub("-", "-".join(words)), "lora", _MOST_BYTES)
+    whole = _STRANGE.sub("-", "-".join(words))
+    if len(whole.encode()) <= _MOST_BYTES:
+        return portable(whole, "lora", _MOST_BYTES)
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:_MARK]  # names that differ behind the cut stay apart
+    return f"{portable(whole, 'lora', _MOST_BYTES - _MARK - 1)}-{mark}"

@@ -91,6 +91,6 @@ def undone_on_failure(where: Path, *, is_new: bool, mode: int = 0o777) -> Iterat
 
 def _take(stack: ExitStack, where: Path, failure: Failure) -> None:
     try:
-        stack.enter_context(locks.held(where.with_name(f".{where.name}.lock"), waits=False))
+        stack.enter_context(locks.held(where.with_name(f".{where.name}.lock"), waits=False, mode=0o666))
     except BlockingIOError as error:
         raise failure.kind("another setup is at work here", str(where), "wait for it or stop it") from error

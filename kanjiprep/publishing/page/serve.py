@@ -180,7 +180,9 @@ def _until(ended: threading.Event) -> Iterator[None]:
             raise KeyboardInterrupt  # somebody does not want to wait for the step either
         ended.set()
 
-    before = {one: signal.signal(one, _hear) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    wanted = [one for one in signals if signal.getsignal(one) != signal.SIG_IGN]  # nohup stays as it was meant
+    before = {one: signal.signal(one, _hear) for one in wanted}
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -117,8 +118,12 @@ class Observer:
     def _guarded(folder: Path) -> int | None:
         try:
             return (folder / GUARD).stat().st_mtime_ns
-        except (OSError, ValueError):  # unfinished, just removed by the trainer, or on record with an impossible name
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # unfinished, just removed, an impossible name
             return None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # on record, but never made
+                return None
+            raise
 
     def _new_pictures(self) -> Iterator[Event]:
         found = (self._output / "validation_images").glob("step_*")

@@ -17,6 +17,7 @@ _VALUE: Final = re.compile(r"[!-~]+\Z")
 _WRITE: Final = """
 [ "$(command -v printf)" = printf ] || { echo "its sh has no printf of its own" >&2; return 1; }
 umask 077
+rm -f "$root/env.sh" "$root"/.env.sh.*
 mkdir -p "$root" || return 1
 chmod 700 "$root" || return 1
 aside=$root/.$file.$$
@@ -26,7 +27,7 @@ mode=$(stat -c '%a %u' "$root/$file") || return 1
 [ "$mode" = "600 $(id -u)" ] || { rm -f "$root/$file"; echo "its mode is $mode and not 600" >&2; return 1; }
 """
 _REMOVE: Final = """
-rm -f "$root/$file" "$root/.$file".*
+rm -f "$root/$file" "$root/.$file".* "$root/env.sh" "$root"/.env.sh.*
 """
 
 
