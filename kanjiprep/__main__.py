@@ -26,7 +26,7 @@ def _print_front_page() -> bool:
         with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as page:  # noqa: PTH118, PTH120, PTH123
             sys.stdout.write(page.read())
             sys.stdout.flush()
-    except (OSError, UnicodeEncodeError):
+    except (OSError, UnicodeEncodeError, AttributeError):  # the last: stdout is closed
         return False
     return True
 

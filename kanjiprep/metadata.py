@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.errors import DatasetError, os_reason
+from kanjiprep.errors import DatasetError, UsageError, os_reason
+from kanjiprep.paths import resolved
 
 NAME: Final = "metadata.csv"
 
@@ -55,3 +56,27 @@ def _row(fields: list[str], columns: int, where: str) -> tuple[str, str]:
     if len(fields) != columns:
         raise DatasetError(f"{len(fields)} fields instead of {columns}", where, "quote the caption")
     return fields[0], fields[1]
+
+
+def refuse_in_dataset(option: str, path: Path) -> None:
+    """Refuse to write to ``path``, a file or folder, if that would add to a dataset.
+
+    Args:
+        option: By which it was given.
+        path: As a user gave it.
+
+    Raises:
+        UsageError: If it is a folder with a metadata.csv in it, or is inside one.
+    """
+    whole = resolved(path)
+    for folder in (whole, *whole.parents):
+        if _has_rows(folder):
+            where = "is the dataset itself" if folder == whole else "is inside the dataset"
+            raise UsageError(f"{option} {where}, which it would make unfit", str(whole), "put it elsewhere")
+
+
+def _has_rows(folder: Path) -> bool:
+    try:
+        return (folder / NAME).is_file()
+    except OSError:  # a name too long for a file, or a folder that may not be entered: whoever writes there says so
+        return False

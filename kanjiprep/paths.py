@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import stat
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kanjiprep.errors import UsageError
+from kanjiprep.errors import UsageError, os_reason
 
 LONGEST_NAME: Final = 200
 """Bytes of a name in UTF-8. File systems take 255; there must be room for what is added, such as a suffix."""
@@ -29,6 +32,11 @@ _DEVICES: Final = frozenset(
 """Names that Windows keeps for devices, whatever the case and whatever follows a dot.
 Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 """
+_FIRST_BYTES: Final = 1000
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_SVG: Final = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", re.DOTALL
+)
 _NO_DEVICE: Final = "_1"
 """Put behind the name of a device, which it then is no more."""
 
@@ -58,6 +66,41 @@ def resolved(path: Path) -> Path:
     if not whole.name:
         raise UsageError("is the root of the file system", str(path), "give a folder inside it")
     return whole
+
+
+def picture_place(path: Path, endings: Sequence[str]) -> Path:
+    """``path`` of a picture to write, absolute; what is there already is a picture, which it may replace.
+
+    Args:
+        path: As a user gave it.
+        endings: That it may have, in lower case.
+
+    Raises:
+        UsageError: If it ends otherwise, or something else is there.
+    """
+    given = expanded(path)
+    if given.suffix.lower() not in endings:
+        raise UsageError(f"does not end in {' or '.join(endings)}", str(path), "give another name")
+    try:
+        is_free = _is_free_for_picture(given)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {os_reason(error)}", str(path), "give another name") from error
+    if not is_free:
+        raise UsageError("is there and is no picture", str(path), "give another name")
+    return resolved(given)
+
+
+def _is_free_for_picture(path: Path) -> bool:
+    """Whether nothing is at ``path``, or a PNG or SVG file: no link, device, folder or pipe, which nothing opens."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return True
+    if not stat.S_ISREG(mode):
+        return False
+    with path.open("rb") as file:
+        first = file.read(_FIRST_BYTES)
+    return first.startswith(_PNG) or _SVG.match(first) is not None
 
 
 def unportable(name: str) -> str:

@@ -31,6 +31,10 @@ def moved(name: str, by: float) -> Values:
     return values
 
 
+def test_every_style_statistic_has_its_least_half_band() -> None:
+    assert set(bands._LEAST) == {one.name for one in features.STATISTICS if one.kind == "style"}
+
+
 def test_sound_pictures_are_within_all_but_one_in_fifty() -> None:
     outside = bands.outside(sound(seed=1), BANDS)
     assert (outside != 0).mean() < 0.03

@@ -124,7 +124,7 @@ def test_a_folder_from_before_characters_jsonl_is_replaced_when_it_was_changed(
 ) -> None:
     as_before_characters(build(request_of()))
     (request_of().out / "skipped.csv").write_text("mine")
-    with pytest.raises(DatasetError, match="1 files are not what was built: skipped.csv was changed"):
+    with pytest.raises(DatasetError, match="1 file is not what was built: skipped.csv was changed"):
         build(request_of())
     assert "characters.jsonl" in tree(build(request_of(replace=True)).folder)
 
@@ -200,9 +200,7 @@ def test_a_changed_dataset_is_not_overwritten_in_silence(
 ) -> None:
     built = build(request_of())
     (built.folder / "metadata.csv").write_text("mine")
-    with pytest.raises(
-        DatasetError, match="1 files are not what was built: metadata.csv was changed; give --replace"
-    ):
+    with pytest.raises(DatasetError, match="1 file is not what was built: metadata.csv was changed; give --replace"):
         build(request_of())
     assert tree(build(request_of(replace=True)).folder)["metadata.csv"].startswith(b"file_name,text\n")
 

@@ -7,20 +7,20 @@ from kanjiprep.errors import UsageError
 from tests.test_join import joined
 
 REST, ONE, TWO = joined().samples
+EXPECTED = {
+    "published": "Image of a Japanese kanji character 休 in plain font. The character means: rest, day off.",
+    "meaning": "rest, day off",
+    "components": "Image of a Japanese kanji character 休 in plain font, made of 亻 (person) and 木 (tree). "
+    "The character means: rest, day off.",
+}
+"""What each shipped template says of 休."""
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("published", "Image of a Japanese kanji character 休 in plain font. The character means: rest, day off."),
-        ("meaning", "rest, day off"),
-        (
-            "components",
-            "Image of a Japanese kanji character 休 in plain font, made of 亻 (person) and 木 (tree). "
-            "The character means: rest, day off.",
-        ),
-    ],
-)
+def test_every_shipped_template_has_an_example() -> None:
+    assert set(EXPECTED) == set(caption.names())
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items())
 def test_the_shipped_templates(name: str, expected: str) -> None:
     assert caption.caption(caption.load(name), REST) == expected
 
@@ -28,10 +28,6 @@ def test_the_shipped_templates(name: str, expected: str) -> None:
 def test_a_character_without_parts_has_no_such_clause() -> None:
     expected = "Image of a Japanese kanji character 一 in plain font. The character means: one."
     assert caption.caption(caption.load("components"), ONE) == expected
-
-
-def test_the_shipped_templates_are_listed() -> None:
-    assert caption.names() == ("components", "meaning", "published")
 
 
 def test_a_template_of_ones_own_sees_every_field(tmp_path: Path) -> None:
@@ -89,3 +85,8 @@ def test_a_template_that_fails_on_a_sample_names_it(tmp_path: Path, source: str,
     path.write_text(source, "utf-8")
     with pytest.raises(UsageError, match=says):
         caption.caption(caption.load(str(path)), REST)
+
+
+def test_an_empty_name_is_no_file() -> None:
+    with pytest.raises(UsageError, match=r"^--caption: is empty; leave it out, or give one of .*published"):
+        caption.load(" ")

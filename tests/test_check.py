@@ -129,3 +129,14 @@ def test_a_table_that_is_no_file_has_its_remedy(dataset: Path) -> None:
     (dataset / "metadata.csv").mkdir()
     with pytest.raises(DatasetError, match="is a directory; check its permissions"):
         check(dataset)
+
+
+def test_a_sheet_takes_the_place_of_a_picture_alone(dataset: Path) -> None:
+    sheet = dataset.with_name("dataset-sheet.png")
+    assert check(dataset).sheet == sheet
+    assert check(dataset).sheet == sheet
+    sheet.write_text("precious")
+    for given in (None, dataset.with_name("precious.txt"), Path("/dev/full")):
+        with pytest.raises(UsageError, match="is there and is no picture|does not end in .png"):
+            checking.check(dataset, given, 1, lambda *_: pytest.fail("it was looked at"))
+    assert sheet.read_text() == "precious"

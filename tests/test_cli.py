@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from kanjiprep import __main__, cli
 from kanjiprep.cli import talk
 from kanjiprep.cli.reference import FRONT_PAGE, front_page
+from kanjiprep.dataset import caption
 from kanjiprep.dataset.build import BuildRequest
+from kanjiprep.training import prompts
 from tests.conftest import Run
 
 
@@ -182,6 +185,20 @@ def test_a_reader_that_went_away_is_no_error(run: Run, monkeypatch: pytest.Monke
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(cli.door, "main", gone)
         assert cli.run(["build"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [
+        ("build", "caption", caption.names()),
+        ("generate", "style", prompts.names("styles")),
+        ("comfyui", "style", prompts.names("styles")),
+    ],
+)
+def test_help_names_every_caption_and_style_that_ships(command: str, option: str, names: tuple[str, ...]) -> None:
+    described = cli.door.commands[command].to_info_dict(click.Context(cli.door))["params"]
+    (text,) = [one["help"] for one in described if one["name"] == option]
+    assert [name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)] == []
 
 
 @pytest.mark.parametrize("command", [[], *[[name] for name in cli.door.commands]])

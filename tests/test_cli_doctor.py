@@ -199,7 +199,7 @@ def test_the_alpha_of_a_run_counts(run: Run, tmp_path: Path) -> None:
         (["a.safetensors", "--fix", "--alpha", "nan"], "nan is no number above 0"),
         (["a.safetensors", "--resize", "many"], "'many' is no rank"),
         (["a.safetensors", "--fix", "--deep"], "is only for looking"),
-        (["a.safetensors", "--merge"], "one file alone is no average"),
+        (["a.safetensors", "--merge"], "one file alone is nothing to add up"),
         (["a.safetensors", "--fix", "--out", "a.safetensors"], "exists already, and nothing is overwritten"),
         (["model"], "is a whole model and no LoRA"),
         (["nothing"], "or give the file of a LoRA"),

@@ -49,7 +49,7 @@ def test_a_plan_is_told_with_its_next_step(run: Run) -> None:
     assert code == 0
     assert "36,000 as set by hand: 3,930 more" in out
     assert "warning: cosine-returns: " in out
-    assert err == f"Next: kanjiprep launch-simpletuner {USERS}\n"
+    assert err == f"Next: mend what is warned of, or rehearse it: kanjiprep rehearse {USERS}\n"
 
 
 def test_a_plan_is_one_json_document(run: Run) -> None:
@@ -95,6 +95,7 @@ def test_a_plan_is_exported_for_diffusers_own_script(
     assert code == 0
     assert "3 pictures of one shape" in out
     assert "written: attempt1\nOr: see attempt1/READ_ME.md for the same" in err
+    assert "attempt1/READ_ME.md" in err.splitlines()[-1]
     assert (tmp_path / "attempt1" / "train" / "metadata.csv").is_file()
     code, out, err = run(*arguments, "--json")
     said = json.loads(out)
@@ -123,9 +124,31 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_read(run: Run, tm
 def test_the_next_step_is_of_the_very_run_that_was_planned(run: Run) -> None:
     arguments = ("plan", "sd35-large-lora", "--samples", 6414, "--set", "lora.rank=64", "--set", "title=a b")
     _, _, err = run(*arguments)
-    assert err == "Next: kanjiprep launch-simpletuner sd35-large-lora --set lora.rank=64 --set 'title=a b'\n"
+    wanted = "sd35-large-lora --set lora.rank=64 --set 'title=a b'"
+    assert err == f"Next: kanjiprep rehearse {wanted}, then kanjiprep launch-simpletuner {wanted}\n"
     _, _, err = run(*arguments, "--gpu", "rtx3060-12gb")
     assert err.startswith("This does not fit: NVIDIA GeForce RTX 3060")
+
+
+def test_a_plan_is_of_a_number_of_pictures_or_of_a_dataset(run: Run) -> None:
+    code, out, err = run("plan", USERS, "--samples", 5, "--dataset", "d")
+    assert (code, out) == (2, "")
+    assert err == "error: --samples: is for a dataset that is not there yet; leave out one of the two\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("keep.png", "is there and is no picture"), ("rate.txt", "does not end in .svg or .png"), ("d/c.png", "unfit")],
+)
+def test_a_curve_takes_no_place_of_what_is_no_picture(run: Run, tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "keep.png").write_text("keep")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "metadata.csv").touch()
+    code, out, err = run("plan", USERS, "--samples", 6413, "--curve", name)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert (tmp_path / "keep.png").read_text() == "keep"
+    assert not (tmp_path / "d" / "c.png").exists()
 
 
 def test_a_plan_to_go_on_looks_at_the_earlier_run(run: Run, tmp_path: Path) -> None:
@@ -154,7 +177,7 @@ def test_the_live_price_is_asked_with_the_key_and_its_failure_is_told(
         (["plan", "sd35-large-lroa"], 2, "no preset 'sd35-large-lroa', did you mean 'sd35-large-lora'?"),
         (["plan", USERS], 4, "metadata.csv: cannot be read: no such file or directory; run kanjiprep build"),
         (["plan", USERS, "--samples", "9", "--gpu", "a101"], 2, "no GPU is called 'a101'"),
-        (["plan", USERS, "--samples", "9", "--curve", "x.gif"], 2, "x.gif: is neither .svg nor .png"),
+        (["plan", USERS, "--samples", "9", "--curve", "x.gif"], 2, "x.gif: does not end in .svg or .png"),
         (["plan", USERS, "--set", "lora.rnak=4"], 2, "lora.rnak is not a key here, did you mean 'rank'?"),
         (["presets", "gone"], 2, "no preset 'gone'"),
         (["launch-simpletuner", "tiny-cpu", "--max-usd", "0"], 2, "'--max-usd'"),

@@ -11,6 +11,8 @@ from click.shell_completion import CompletionItem, ShellComplete
 from kanjiprep import __main__ as entry
 from kanjiprep.cli import door, run
 from kanjiprep.cli.completion import VARIABLE, script
+from kanjiprep.dataset import caption
+from kanjiprep.training import prompts
 from kanjiprep.training.remote.cloud import ledger
 
 
@@ -92,9 +94,9 @@ def test_checkpoints_of_the_run_are_offered(command: str, folder: Path) -> None:
 
 
 def test_styles_libraries_captions_and_gpus_are_offered() -> None:
-    assert values("generate", "--style", "") == ["calligraphy", "caption", "ink", "plain"]
+    assert values("generate", "--style", "") == list(prompts.names("styles"))
     assert values("generate", "--library", "c") == ["creatures"]
-    assert values("build", "--caption", "") == ["components", "meaning", "published"]
+    assert values("build", "--caption", "") == list(caption.names())
     assert "h100-80gb-sxm" in values("plan", "--gpu", "h100")
 
 

@@ -228,8 +228,8 @@ def test_modules_of_another_size_are_refused(tmp_path: Path) -> None:
         copies.merge(found, Order(), silent)
 
 
-def test_one_file_is_no_average(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="one file alone is no average"):
+def test_one_file_is_nothing_to_add_up(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one file alone is nothing to add up"):
         copies.merge([make(tmp_path / "a.safetensors")], Order(), silent)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ def measured(picture: Picture) -> dict[str, float]:
 
 
 SOUND = measured(sheet())
+NUMBERS = dict(
+    enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"), 10)
+)
 
 
 def test_every_statistic_has_a_name_a_range_a_source_and_a_word_for_what_is_odd() -> None:
@@ -38,9 +42,24 @@ def test_every_statistic_has_a_name_a_range_a_source_and_a_word_for_what_is_odd(
     assert kinds == sorted(kinds, key=("style", "shape").index)
 
 
+@pytest.mark.parametrize(
+    ("page", "pattern"),
+    [
+        ("README.md", r"(\w+) statistics say whether [^.]*, (\w+) whether it is built of strokes"),
+        ("docs/judge.md", r"mean of what (\w+) statistics .* sound pictures in (\w+) statistics of the ink"),
+    ],
+)
+def test_the_documents_say_how_many_there_are(page: str, pattern: str) -> None:
+    text = " ".join((Path(__file__).parents[1] / page).read_text("utf-8").split())
+    told = re.search(pattern, text)
+    assert told is not None
+    shapes = int((~features.STYLE).sum())
+    assert [word.lower() for word in told.groups()] == [NUMBERS[len(features.NAMES) - shapes], NUMBERS[shapes]]
+
+
 def test_what_is_not_ours_says_whose_it_is_and_of_when() -> None:
     others = [one.source for one in features.STATISTICS if one.source != "ours"]
-    assert len(others) == 2
+    assert others
     assert all(re.search(r"\((19|20)\d\d\)", source) for source in others)
 
 

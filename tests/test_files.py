@@ -78,8 +78,10 @@ def test_what_is_no_run_is_told_with_those_that_are(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="^no run '.*; launch one with kanjiprep launch-simpletuner PRESET$"):
         files.find(word)
-    for name in ("b", "a"):
-        launched(tmp_path / "runs" / name)
+    launched(tmp_path / "runs" / "b")
+    with pytest.raises(UsageError, match="; there is b$"):
+        files.find(word)
+    launched(tmp_path / "runs" / "a")
     with pytest.raises(UsageError, match="; there are a, b$"):
         files.find(word)
 

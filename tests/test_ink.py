@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from kanjiprep.evaluation import ink
+from kanjiprep.evaluation import features, ink
 
 SIDE = 256
-NAMES = (
-    "ink pieces width spread length ends joints holes extent centre bend upright roughness fill".split()  # noqa: SIM905
-)
+NAMES = [one.name for one in features.STATISTICS if one.kind == "shape"]
 
 
 def drawn(*lines: tuple[int, int, int, int], width: int = 9) -> NDArray[np.float32]:
@@ -46,7 +44,7 @@ def test_the_width_of_strokes_is_measured_in_px_and_an_odd_one_is_one_more() -> 
         picture = np.full((SIDE, SIDE), 1, np.float32)
         picture[100 : 100 + width, 40:216] = 0
         assert shape(picture)["width"] == width + width % 2
-        assert shape(picture)["spread"] < 0.2
+        assert shape(picture)["width_spread"] < 0.2
 
 
 def test_a_ring_has_a_hole_and_no_ends() -> None:

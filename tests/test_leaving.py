@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -69,3 +70,5 @@ def test_a_terminal_that_is_gone_keeps_nobody_from_leaving(monkeypatch: pytest.M
     monkeypatch.setattr(talk, "say", gone)
     left = leaving.Leaving(Path("runs/mine"), "mine", pytest.fail)
     assert leaving.after(left, leaving.Told("SIGHUP"), as_json=False) is False
+    monkeypatch.setattr(sys, "stdout", None)
+    assert leaving.after(left, leaving.Told("SIGHUP"), as_json=True) is False

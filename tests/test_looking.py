@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kanjiprep.errors import TrainerError
-from kanjiprep.training.running import files, holding, moments, processes
+from kanjiprep.training.running import files, holding, moments, processes, view_text
 from kanjiprep.training.running.events import Event, Exit
 from kanjiprep.training.running.files import Pulse
 from kanjiprep.training.running.gpu import Gpu
@@ -165,6 +165,15 @@ def test_lines_of_the_record_that_are_none_are_counted(mine: Path) -> None:
     append(mine, b'garbage\n{"kind": "step"}\n{"torn', files.EVENTS)
     found = Window(mine).look()
     assert (found.unreadable, found.progress.step) == (2, 1)
+    assert f"{'record':<11}2 lines could not be understood and are left out" in view_text.lines(found)
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 line"), (2, "2 lines")])
+def test_a_record_that_nobody_can_read_is_no_run_that_never_started(mine: Path, count: int, says: str) -> None:
+    append(mine, b"garbage\n" * count, files.EVENTS)
+    found = Window(mine).look()
+    assert view_text.status(found) == f"its record cannot be read: {says}, and none is understood"
+    assert found.advice == ""
 
 
 def test_the_planned_rates_are_those_of_the_attempt(mine: Path) -> None:

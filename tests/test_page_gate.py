@@ -76,3 +76,8 @@ def test_every_answer_says_that_nobody_else_is_to_be_asked() -> None:
 def test_others_are_refused() -> None:
     start, body = asked("/", host=b"evil.example")
     assert (start["status"], body["body"]) == (403, b"refused")
+
+
+def test_websockets_are_refused_as_requests_are() -> None:
+    assert asked("/", "websocket", host=b"evil.example") == [{"type": "websocket.close", "code": 1008}]
+    assert asked("/", "websocket")[1]["body"] == b"page"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kanjiprep.errors import UsageError
-from kanjiprep.paths import LONGEST_NAME, portable, resolved, unportable
+from kanjiprep.paths import LONGEST_NAME, picture_place, portable, resolved, unportable
 
 
 def test_home_links_and_dots_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +101,34 @@ def test_whatever_the_words_the_name_is_portable_and_stays_so(words: str, most: 
     assert unportable(name) == ""
     assert len(name.encode()) <= most
     assert portable(name, "file") == name or len(name.encode()) > LONGEST_NAME - 2
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"<svg xmlns='x'>",
+        b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a -->\n<!DOCTYPE svg>\n<svg>",
+    ],
+)
+def test_a_picture_may_take_the_place_of_another(tmp_path: Path, first: bytes) -> None:
+    (tmp_path / "a.PNG").write_bytes(first)
+    assert picture_place(tmp_path / "a.PNG", (".svg", ".png")) == tmp_path / "a.PNG"
+    assert picture_place(tmp_path / "new.svg", (".svg", ".png")) == tmp_path / "new.svg"
+
+
+def test_a_picture_takes_the_place_of_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("see <svg>")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "link.png").symlink_to("picture.png")
+    (tmp_path / "dangling.png").symlink_to("nowhere.png")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("text", "link", "dangling", "folder", "pipe"):
+        with pytest.raises(UsageError, match=r"is there and is no picture; give another name"):
+            picture_place(tmp_path / f"{name}.png", (".png",))
+    for path in (Path("/dev/full"), tmp_path / "precious.txt", tmp_path / "a.svg", tmp_path):
+        with pytest.raises(UsageError, match=r"does not end in \.png; give another name"):
+            picture_place(path, (".png",))
+    with pytest.raises(UsageError, match="cannot be written: not a directory"):
+        picture_place(tmp_path / "text.png" / "a.png", (".png",))

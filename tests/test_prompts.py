@@ -7,6 +7,8 @@ from kanjiprep.training import prompts
 from kanjiprep.training.prompts import Style
 from kanjiprep.training.run_spec import Validation
 
+STYLES, LIBRARIES = (", ".join(prompts.names(kind)) for kind in ("styles", "prompts"))
+
 
 def test_the_benchmark_has_pikachu_three_times_and_the_uncle() -> None:
     found, problems = prompts.load(Validation(libraries=("creatures",)), Path("x"))
@@ -36,7 +38,7 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
     ("validation", "says"),
     [
         (Validation(libraries=("creaturse",)), "no prompts file 'creaturse', did you mean 'creatures'?"),
-        (Validation(style="none"), "no styles file 'none'; there are calligraphy, caption, ink, plain"),
+        (Validation(style="none"), f"no styles file 'none'; there are {STYLES}"),
         (Validation(prompts={"Mount": "x"}), "the prompt name 'Mount' is no name for a file"),
         (Validation(prompts={"con": "x"}), "the prompt name 'con' is no name for a file"),
         (Validation(prompts={"validation": "x"}), "the prompt name 'validation' is no name"),
@@ -48,8 +50,8 @@ def test_files_of_ones_own_are_found_beside_the_preset(tmp_path: Path) -> None:
         (Validation(libraries=("a\0b",)), "not a TOML file: embedded null byte"),
         (Validation(libraries=("deep.toml",)), "deep.toml: not a TOML file: "),
         (Validation(libraries=("empty.toml",)), "validation.libraries hold no prompt"),
-        (Validation(libraries=("",)), "the name of a prompts file is empty; there are creatures"),
-        (Validation(style=""), "the name of a styles file is empty; there are calligraphy, caption, ink, plain"),
+        (Validation(libraries=("",)), f"the name of a prompts file is empty; there are {LIBRARIES}"),
+        (Validation(style=""), f"the name of a styles file is empty; there are {STYLES}"),
         (Validation(libraries=("folder",)), "folder: cannot be read: is a directory"),
         (Validation(libraries=("~nobody-of-that-name/x",)), "not a TOML file: ~nobody-of-that-name/x"),
     ],

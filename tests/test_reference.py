@@ -79,6 +79,8 @@ def test_a_picture_in_colour_is_painted_from_its_brightness(training: Training) 
         lambda _: "{}",
         lambda text: text.replace('"ink"', '"unk"'),
         lambda text: text.replace(DIGEST, "cd" * 32),
+        lambda text: json.dumps(json.loads(text) | {"formulas": features.VERSION - 1}),
+        lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != "formulas"}),
         lambda text: json.dumps(json.loads(text) | {"usual": 0}),
         lambda text: json.dumps(json.loads(text) | {"spread": [0] * 14}),
         lambda text: json.dumps(json.loads(text) | {"bond": [[1]]}),

@@ -102,6 +102,13 @@ for _command in (
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code after running the command line; every failure becomes one line on stderr."""
+    try:
+        return _code(arguments)
+    finally:
+        talk.let_go()
+
+
+def _code(arguments: Sequence[str]) -> int:
     _show_anything()
     try:
         code = door.main(list(arguments), prog_name="kanjiprep", standalone_mode=False)

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from kanjiprep.cli import talk
 from kanjiprep.errors import InputError, UsageError, os_reason
 
@@ -112,7 +110,7 @@ def _run(path: Path, checked: Sequence[Checked], server: str, out: Path | None, 
         pictures = run(workflows, server, folder, progress)
     if not as_json:
         for picture in pictures:
-            click.echo(talk.short(picture))
+            talk.out(talk.short(picture))
         if before:
             talk.say(f"note: {len(before)} of {len(workflows)} pictures were there already, of the same workflows")
         if all(_STRIP_NAME.fullmatch(name) for name in workflows):
@@ -136,7 +134,7 @@ def _tell_findings(checked: Sequence[Checked]) -> None:
     for one in checked:
         place = f"{talk.short(one.path)}: " if len(checked) > 1 else ""
         for found in one.findings:
-            click.echo(f"{place}{line(found)}")
+            talk.out(f"{place}{line(found)}")
     clean = [one for one in checked if not one.findings]
     if len(checked) == 1 and clean:
         talk.say(

@@ -13,6 +13,7 @@ import click
 from kanjiprep.cli import checking, completed, options, talk
 from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import UsageError, os_reason
+from kanjiprep.metadata import refuse_in_dataset
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.comfyui.checks.findings import Finding
@@ -93,6 +94,8 @@ def comfyui(wanted: str | None, check: Path | None, out: Path | None, as_json: b
 
     Exit code 3 means that --check found an error.
     """
+    if out is not None:
+        refuse_in_dataset("--out", out)
     if check is not None:
         checking.refuse_idle("for writing a workflow, not for --check", _writing(wanted, given))
         checking.check(check, given["server"], given["with_run"], out, as_json)

@@ -41,7 +41,7 @@ def completion(shell: str) -> None:
     """
     from kanjiprep.cli import door
 
-    click.echo(f"{script(door, shell)}\n# To install it: {_INSTALL[shell]}")
+    talk.out(f"{script(door, shell)}\n# To install it: {_INSTALL[shell]}")
     if sys.stdout.isatty():
         talk.say(f"Next: {_INSTALL[shell]}, then open a new shell")
 

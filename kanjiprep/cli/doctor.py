@@ -1,4 +1,4 @@
-"""``lora``: a LoRA file looked at, mended, made smaller or averaged."""
+"""``lora``: a LoRA file looked at, mended, made smaller or added up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from kanjiprep.cli import completed, options, talk
 from kanjiprep.cli.places import PLACE
 from kanjiprep.errors import TrainerError, UsageError
+from kanjiprep.metadata import refuse_in_dataset
 
 if TYPE_CHECKING:
     from kanjiprep.publishing.doctor.copies import Copied, Order
@@ -26,7 +27,7 @@ here]"""
 
 
 @click.command(
-    short_help="Look at a LoRA file, mend it, make it smaller, average several.",
+    short_help="Look at a LoRA file, mend it, make it smaller, add up several.",
     epilog="""\b
 Examples:
   kanjiprep lora kanji.safetensors
@@ -41,7 +42,7 @@ Examples:
 @click.option("--deep", is_flag=True, help="Read every number: which are not finite, which are zero, how large.")
 @click.option("--fix", is_flag=True, help="Write a copy that diffusers and ComfyUI both apply as it was trained.")
 @click.option("--resize", metavar="R|auto:SHARE", help="Write a copy of rank R, or of the least rank to keep SHARE.")
-@click.option("--merge", is_flag=True, help="Write the weighted sum of several LoRAs.")
+@click.option("--merge", is_flag=True, help="Add up several LoRAs, each by its weight.")
 @click.option("--weights", metavar="W,W,...", help="Weights of --merge, one for each LoRA.  [default: equal shares]")
 @click.option(
     "--alpha",
@@ -91,6 +92,8 @@ def lora(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _refuse(files, fix, resize, merge, {"--weights": weights, "--dtype": dtype, "--out": out, "--alpha": alpha})
     _refuse_alpha(alpha)
+    if out is not None:
+        refuse_in_dataset("--out", out)
     found = [_find(file, checkpoint, as_json) for file in files]
     if fix or resize is not None or merge:
         if deep:
@@ -181,7 +184,7 @@ def _look(found: Tuned, deep: bool, as_json: bool) -> None:
         talk.print_json(seen)
     else:
         for label, text in _lines(seen):
-            click.echo(f"{label:{_WIDTH}}{_on_one_line(text)}")
+            talk.out(f"{label:{_WIDTH}}{_on_one_line(text)}")
     if seen.problems:
         what = "; ".join(problem.what for problem in seen.problems)
         raise TrainerError(f"unfit: {what}", str(seen.path), seen.problems[0].remedy)

@@ -91,8 +91,11 @@ def generate(dry_run: bool, as_json: bool, **options: Any) -> None:
     Exit code 5 means that the base model cannot be had from the Hub, 6 that a picture could not be painted.
     """
     from kanjiprep.cli.publishing import trained_of
+    from kanjiprep.metadata import refuse_in_dataset
     from kanjiprep.publishing.painting import looked, model, outlook, planned, series
 
+    if options["out"] is not None:
+        refuse_in_dataset("--out", options["out"])
     request = _request(**{**options, "wanted": trained_of(options["wanted"], as_json)})
     plan = planned.plan(request)
     say: Callable[[str], None] = (lambda line: None) if as_json else talk.say  # noqa: ARG005
@@ -157,11 +160,11 @@ def _tell_plan(plan: Plan, found: Outlook, as_json: bool) -> None:
     for name, some in found.counts.items():
         prompt = next(one.wish.prompt for one in plan.pictures if one.name == name)
         counted = ", ".join(f"{one.encoder} {'' if one.is_exact else 'at most '}{one.tokens}" for one in some)
-        click.echo(f"{name}: {' '.join(prompt.split())} ({counted} tokens)")
+        talk.out(f"{name}: {' '.join(prompt.split())} ({counted} tokens)")
     for name in names[:_SHOWN]:
-        click.echo(f"  {name}")
+        talk.out(f"  {name}")
     if len(names) > _SHOWN:
-        click.echo(f"  and {len(names) - _SHOWN:,} more")
+        talk.out(f"  and {len(names) - _SHOWN:,} more")
     wish = plan.pictures[0].wish
     settings = f"{wish.size_px} px, {wish.steps} steps, guidance {wish.guidance:g}"
     talk.say(f"would paint {_counted(len(names))} into {talk.short(plan.out)}, {settings}, with {plan.base_name}")

@@ -146,7 +146,7 @@ def _train(ways: Ways, as_json: bool) -> None:
         talk.print_json(training_judge.document(trained))
         return
     for line in training_judge.lines(trained):
-        click.echo(line)
+        talk.out(line)
     talk.say("Next: kanjiprep score RUN")
 
 
@@ -159,7 +159,7 @@ def _check(ways: Ways, as_json: bool) -> None:
         talk.print_json(found)
     else:
         for line in selfcheck.lines(found):
-            click.echo(line)
+            talk.out(line)
     selfcheck.refuse_worse(found)
 
 
@@ -173,7 +173,7 @@ def _tell(scored: Scored, as_json: bool) -> None:
     for warning in judged.warnings:
         talk.say(f"warning: {warning}")
     for line in score_text.lines(judged):
-        click.echo(line)
+        talk.out(line)
     if scored.written:
         talk.say(f"written: {', '.join(talk.short(path) for path in scored.written)}")
         talk.say(f"Next: kanjiprep report {talk.short(judged.folder)}")
@@ -207,7 +207,10 @@ def report(
     is where.
     """
     from kanjiprep.evaluation import reporting
+    from kanjiprep.metadata import refuse_in_dataset
 
+    if out is not None:
+        refuse_in_dataset("--out", out)
     ways = _ways(dataset, weights, False, size_px, as_json)
     for one in runs:
         there.bring(one, as_json)
@@ -217,5 +220,5 @@ def report(
         talk.print_json(reporting.document(made))
         return
     for line in reporting.lines(made):
-        click.echo(line)
+        talk.out(line)
     talk.say(f"Open it: {talk.short(made.page)}")

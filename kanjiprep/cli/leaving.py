@@ -17,6 +17,7 @@ from typing import Final
 import click
 
 from kanjiprep.cli import talk
+from kanjiprep.errors import KanjiprepError
 
 _ENDING: Final = ("SIGTERM", "SIGHUP")
 """Signals that mean what Ctrl-C means, but that nobody is there to be asked. Windows has not both."""
@@ -86,7 +87,7 @@ def after(left: Leaving, why: BaseException, as_json: bool) -> bool:
     if _is_to_stop(why):
         left.stop()
         return True
-    with suppress(OSError):  # the terminal may be gone
+    with suppress(OSError, KanjiprepError):  # the terminal may be gone, or the output closed
         if as_json:
             talk.print_json({"run": left.run, "detached": True, **left.notes})
         else:

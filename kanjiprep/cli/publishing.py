@@ -235,13 +235,13 @@ def _tell_where(done: Delivered, kind: str) -> None:
 
 def _tell_dry(done: Delivered, files: str, kind: str) -> None:
     for path, size in list(done.sent.items())[:_SHOWN]:
-        click.echo(f"{size:>12,}  {path}")
+        talk.out(f"{size:>12,}  {path}")
     if len(done.sent) > _SHOWN:
-        click.echo(f"{'':12}  and {_counted(len(done.sent) - _SHOWN, 'more file')}")
+        talk.out(f"{'':12}  and {_counted(len(done.sent) - _SHOWN, 'more file')}")
     for path in done.removed[:_SHOWN]:
-        click.echo(f"{'goes':>12}  {path}")
+        talk.out(f"{'goes':>12}  {path}")
     if len(done.removed) > _SHOWN:
-        click.echo(f"{'goes':>12}  and {_counted(len(done.removed) - _SHOWN, 'more file')}")
+        talk.out(f"{'goes':>12}  and {_counted(len(done.removed) - _SHOWN, 'more file')}")
     if not done.sent and not done.removed:
         talk.say("would send nothing: all files stand there already")
         return

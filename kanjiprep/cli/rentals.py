@@ -99,7 +99,7 @@ def ls(as_json: bool) -> int:
         talk.print_json([{**dataclasses.asdict(one), "ends_at": at} for one, at in zip(found, times, strict=True)])
         return RemoteError.exit_code if loud else 0
     for one in found:
-        click.echo(_line(one))
+        talk.out(_line(one))
     for line in loud:
         renting.shout(line)
     if not found:

@@ -290,4 +290,4 @@ def say(line: str) -> None:
 
 def shout(line: str) -> None:
     """A line that has to be seen."""
-    click.echo(click.style(line, fg="red", bold=True), err=True, color=talk.color())
+    talk.say(click.style(line, fg="red", bold=True), talk.color())

@@ -257,7 +257,7 @@ def _tell_dry(prepared: Prepared, as_json: bool) -> None:
         talk.print_json({**dataclasses.asdict(prepared), "line": prepared.line})
     else:
         talk.say("Start it with:")
-        click.echo(prepared.line)
+        talk.out(prepared.line)
 
 
 def _attend(run: Path, detach: bool, as_json: bool, notes: Mapping[str, object] = MappingProxyType({})) -> int:

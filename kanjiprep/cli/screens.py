@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-
-import click
 
 from kanjiprep.cli import talk
 
@@ -26,7 +22,7 @@ def screen(quiet: bool) -> Iterator[Screen]:
 
     if quiet:
         yield lambda seen: None  # noqa: ARG005
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    elif talk.is_watched():
         with talk.live_lines() as draw:
             yield lambda seen: draw(view_text.lines(seen))
     else:
@@ -41,6 +37,6 @@ def show(seen: View, as_json: bool, notes: Mapping[str, object] = MappingProxyTy
         talk.print_json({**dataclasses.asdict(seen), **notes})
         return
     for line in view_text.lines(seen):
-        click.echo(line)
+        talk.out(line)
     if seen.advice:
         talk.say(f"Next: {seen.advice}")

@@ -9,21 +9,50 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from kanjiprep.errors import KanjiprepError
 from kanjiprep.progress import Progress, silent
 
 LABEL_WIDTH: Final = 11
 """Of the label that begins a line about a run."""
 
 
-def say(text: str) -> None:
-    """A line of talk on stderr."""
-    click.echo(text, err=True)
+def say(text: str, color: bool | None = None) -> None:
+    """A line of talk on stderr; where nobody can hear it, it is dropped, and the work goes on."""
+    with suppress(OSError):
+        click.echo(text, err=True, color=color)
+
+
+def out(text: str, nl: bool = True) -> None:
+    """Data on stdout, which a command does not end well without.
+
+    Raises:
+        KanjiprepError: If stdout is closed.
+    """
+    if sys.stdout is None:
+        raise KanjiprepError("the output is closed", "", "leave it open, or send it to a file")
+    click.echo(text, nl=nl)
+
+
+def let_go() -> None:
+    """Drop what could not be said, or Python tries it again when it ends, and ends with exit code 120."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.flush()
+    except OSError:
+        with suppress(OSError):  # a stream without a descriptor is not flushed at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def is_watched() -> bool:
+    """Whether a terminal shows what is said, and can show it moving."""
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def color() -> bool | None:
@@ -38,7 +67,7 @@ def short(path: Path) -> str:
 
 def print_json(document: object) -> None:
     """One JSON document on stdout; dataclasses, paths and tuples are written as a reader expects."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
+    out(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
 
 
 @contextmanager
@@ -46,7 +75,7 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
     """A progress bar on a terminal, a plain line every tenth elsewhere, nothing when ``quiet``."""
     if quiet:
         yield silent
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    elif is_watched():
         with _bar() as listener:
             yield listener
     else:

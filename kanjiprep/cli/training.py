@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from kanjiprep.cli import completed, options, talk
 from kanjiprep.cli.places import PLACE
@@ -74,14 +75,14 @@ def presets(name: str | None, as_json: bool) -> None:
         if as_json:
             talk.print_json({"name": found.name, "spec": found.spec, "prompts": found.prompts.by_name})
         else:
-            click.echo(shelf.to_toml(found.resolved_spec()).decode(), nl=False)
+            talk.out(shelf.to_toml(found.resolved_spec()).decode(), nl=False)
         return
     titles = {known: shelf.load(known).spec.title for known in shelf.names()}
     if as_json:
         talk.print_json([{"name": known, "title": title} for known, title in titles.items()])
         return
     for known, title in titles.items():
-        click.echo(f"{known:<28}{title}")
+        talk.out(f"{known:<28}{title}")
     talk.say("Next: kanjiprep plan sd35-large-lora")
 
 
@@ -144,7 +145,6 @@ def plan(
 
     Exit code 2 means that the run would not start as meant.
     """
-    from kanjiprep.paths import expanded
     from kanjiprep.training import curve as curves
     from kanjiprep.training import curve_picture, plan_text, run_folder
     from kanjiprep.training import plan as planning
@@ -152,25 +152,43 @@ def plan(
     from kanjiprep.training.pictures import nominal
 
     found = shelf.load(preset, settings)
+    _refuse_both(samples)
     _refuse_unexportable(found, samples, export_to)
+    picture = None if curve is None else _curve_place(curve)
     whole = nominal(samples, found.spec.training.resolution_px) if samples else read_dataset(dataset, as_json)
     places = places_of(found.name if name is None else name)
     place = planning.Place() if name is None else planning.Place(None, *run_folder.earlier(places.run))
     made = planning.plan(found, whole, places, market(), gpu, place)
     rates = curves.rates(made.rates.scheduler)
-    if curve is not None:
-        curve_picture.write(expanded(curve), rates, f"{made.preset}: learning rate by step")
+    if picture is not None:
+        curve_picture.write(picture, rates, f"{made.preset}: learning rate by step")
     exported = None if export_to is None else _export(found, whole, made, export_to, as_json)
     if as_json:
         talk.print_json(made if exported is None else {**dataclasses.asdict(made), "exported": exported})
     else:
         for line in plan_text.lines(made, rates):
-            click.echo(line)
-        _advise(made, launch_line(preset, dataset, settings, gpu, name))
+            talk.out(line)
+        rehearse = launch_line(preset, dataset, settings, gpu, None, "rehearse")
+        _advise(made, rehearse, launch_line(preset, dataset, settings, gpu, name))
     if exported is not None and not as_json:
         talk.say(f"{exported.status}: {talk.short(exported.folder)}")
         talk.say(f"Or: see {talk.short(exported.folder / 'READ_ME.md')} for the same with diffusers' own script")
     return UsageError.exit_code if planning.refusing(made.findings) else 0
+
+
+def _refuse_both(samples: int | None) -> None:
+    is_given = click.get_current_context().get_parameter_source("dataset") is ParameterSource.COMMANDLINE
+    if samples is not None and is_given:
+        raise UsageError("is for a dataset that is not there yet", "--samples", "leave out one of the two")
+
+
+def _curve_place(curve: Path) -> Path:
+    from kanjiprep.metadata import refuse_in_dataset
+    from kanjiprep.paths import picture_place
+    from kanjiprep.training import curve_picture
+
+    refuse_in_dataset("--curve", curve)
+    return picture_place(curve, curve_picture.SUFFIXES)
 
 
 def _refuse_unexportable(preset: Preset, samples: int | None, export_to: Path | None) -> None:
@@ -192,16 +210,23 @@ def _export(preset: Preset, dataset: Dataset, made: Plan, folder: Path, quiet: b
         return export.export(preset, dataset, made, folder, progress)
 
 
-def launch_line(preset: str, dataset: str, settings: tuple[str, ...], gpu: str | None, name: str | None) -> str:
-    """The command that launches that very run."""
+def launch_line(
+    preset: str,
+    dataset: str,
+    settings: tuple[str, ...],
+    gpu: str | None,
+    name: str | None,
+    command: str = "launch-simpletuner",
+) -> str:
+    """The command that launches that very run, or does with it what ``command`` does."""
     wanted = settings if gpu is None else (*settings, f"machine.gpu={gpu}")
     options = [word for setting in wanted for word in ("--set", setting)]
     options += ["--dataset", dataset] if dataset != "dataset" else []
     options += [] if name is None else ["--name", name]
-    return shlex.join(["kanjiprep", "launch-simpletuner", preset, *options])
+    return shlex.join(["kanjiprep", command, preset, *options])
 
 
-def _advise(made: Plan, launch: str) -> None:
+def _advise(made: Plan, rehearse: str, launch: str) -> None:
     from kanjiprep.training.plan import refusing
 
     errors, machine = len(refusing(made.findings)), made.costs.machine
@@ -209,8 +234,10 @@ def _advise(made: Plan, launch: str) -> None:
         talk.say(f"This would not start as meant: {errors} {'error' if errors == 1 else 'errors'} above")
     elif machine is not None and machine.verdict == "does not fit":
         talk.say(f"This does not fit: {machine.title}. See the others above, or change the run")
+    elif any(one.severity == "warning" for one in made.findings):
+        talk.say(f"Next: mend what is warned of, or rehearse it: {rehearse}")
     else:
-        talk.say(f"Next: {launch}")
+        talk.say(f"Next: {rehearse}, then {launch}")
 
 
 @click.command(

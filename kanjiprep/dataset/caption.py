@@ -116,6 +116,8 @@ def fields(sample: Sample) -> dict[str, object]:
 def _path(name: str) -> Path:
     if name in names():
         return shipped("templates") / "captions" / f"{name}.j2"
+    if not name.strip():
+        raise UsageError("is empty", "--caption", f"leave it out, or give one of {', '.join(names())}")
     path = expanded(Path(name))
     if not path.exists():
         raise UsageError(

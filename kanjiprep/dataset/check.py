@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from kanjiprep import metadata, tokens
 from kanjiprep.dataset import folder, inspection, problems, sheet
-from kanjiprep.errors import DatasetError, UsageError
-from kanjiprep.paths import resolved
+from kanjiprep.errors import DatasetError
+from kanjiprep.paths import picture_place, resolved
 from kanjiprep.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def check(path: Path, sheet_path: Path | None, workers: int, progress: Progress)
         progress: Hears pictures looked at.
 
     Raises:
-        UsageError: If the sheet would go into the dataset.
+        UsageError: If the sheet would go into a dataset, or in the place of what is no picture.
         DatasetError: If there is no dataset to judge: no folder, or no metadata.csv that can be read.
     """
     at = resolved(path)
-    target = resolved(sheet_path) if sheet_path else at.with_name(f"{at.name}-sheet.png")
-    if at in target.parents:
-        raise UsageError("--sheet is inside the dataset, which it would make unfit", str(target), "put it elsewhere")
+    wanted = sheet_path or at.with_name(f"{at.name}-sheet{sheet.SUFFIX}")
+    metadata.refuse_in_dataset("--sheet", wanted)
+    target = picture_place(wanted, (sheet.SUFFIX,))
     facts = _gather(at, workers, progress)
     checked = _judged(at, facts, target)
     names = [name for name, _ in facts.rows if name in facts.files]

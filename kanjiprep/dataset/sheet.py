@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kanjiprep.errors import DatasetError, os_reason
 
+SUFFIX: Final = ".png"
 COLUMNS: Final = 12
 ROWS: Final = 8
 CELL_PX: Final = 112

@@ -41,7 +41,8 @@ def finished(out: Path, recipe: Certificate, may_replace: bool, progress: Progre
         changed = folder.differences(out, certificate, progress)
         if not changed:
             return certificate
-        reason = f"{len(changed)} files are not what was built: {', '.join(changed[:3])}"
+        files = "1 file is" if len(changed) == 1 else f"{len(changed)} files are"
+        reason = f"{files} not what was built: {', '.join(changed[:3])}"
     else:
         reason = f"holds another build ({_first_difference(certificate, recipe)})"
     if not may_replace:

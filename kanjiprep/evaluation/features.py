@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from kanjiprep.evaluation import ink
 from kanjiprep.evaluation.ink import Ink
 
+VERSION: Final = 1
+"""Of the formulas: raise it when that of any statistic changes, so that bands kept by the old one are made anew."""
 SIDE_PX: Final = 256
 """Side of the pictures that are measured; larger ones are reduced to it."""
 _LEVELS: Final = 255.0

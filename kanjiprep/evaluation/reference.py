@@ -29,7 +29,7 @@ SAMPLE: Final = 600
 LEAST: Final = 200
 """Those of a small dataset are measured again and again, each time in another hand, until there are so many."""
 VERSION: Final = 2
-"""Of what is measured and how; bands of another one are measured anew."""
+"""Of how pictures are chosen and painted; bands of another one are measured anew, as are those of other formulas."""
 _REMEDY: Final = "run kanjiprep check on its folder"
 
 
@@ -126,7 +126,7 @@ def _measured(folder: Path, numbered: Sequence[tuple[int, str]]) -> Values:
 
 
 def _read(path: Path, digest: str) -> Bands | None:
-    """What was kept at ``path``; None if that is nothing, or not bands of this dataset."""
+    """What was kept at ``path``; None if that is nothing, or not bands of this dataset by today's formulas."""
     try:
         table = json.loads(path.read_bytes())
         low, middle, high, spread, bond = (np.array(table[name], np.float64) for name in _ARRAYS)
@@ -134,7 +134,8 @@ def _read(path: Path, digest: str) -> Bands | None:
         found = Bands(low, middle, high, spread, bond, usual, count, str(table["digest"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    is_ours = table.get("statistics") == list(features.NAMES) and found.digest == digest
+    measured = (table.get("statistics"), table.get("formulas"), found.digest)
+    is_ours = measured == (list(features.NAMES), features.VERSION, digest)
     return found if is_ours and _is_sane(found) else None
 
 
@@ -155,7 +156,7 @@ _ARRAYS: Final = ("low", "middle", "high", "spread", "bond")
 def _keep(path: Path, found: Bands) -> None:
     arrays = {name: getattr(found, name).tolist() for name in _ARRAYS}
     told = {"usual": found.usual, "pictures": found.pictures, "digest": found.digest}
-    table = {"statistics": features.NAMES, **told, **arrays}
+    table = {"statistics": features.NAMES, "formulas": features.VERSION, **told, **arrays}
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

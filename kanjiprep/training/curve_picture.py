@@ -12,6 +12,7 @@ from kanjiprep.errors import UsageError, os_reason
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Braille's bits by row and column of a cell. Source: Unicode block U+2800."""
 _BLANK: Final = 0x2800
+SUFFIXES: Final = (".svg", ".png")
 WIDTH_PX: Final = 960
 HEIGHT_PX: Final = 320
 _MARGIN_PX: Final = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import mmap
 import os
@@ -16,7 +17,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -217,5 +218,6 @@ def instrumented(atheris: Any | None, load: Callable[[], tuple[Target, ...]]) ->
     """The targets, with the package imported such that atheris sees which branches are taken."""
     if atheris is None:
         return load()
-    with atheris.instrument_imports(include=["kanjiprep"], enable_loader_override=False):
+    quietly = redirect_stderr(io.StringIO())  # it names every module
+    with quietly, atheris.instrument_imports(include=["kanjiprep"], enable_loader_override=False):
         return load()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kanjiprep import __version__
+from kanjiprep.dataset import caption as templates
 from tests import sources
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,7 +68,7 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=True, cwd=cwd, env=environ)
 
 
-CAPTIONS = ("published", "meaning", "components")
+CAPTIONS = ("published", *sorted(set(templates.names()) - {"published"}))
 VERSIONS = ("3.11", "3.12", "3.13")
 
 

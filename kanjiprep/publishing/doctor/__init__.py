@@ -1,1 +1,1 @@
-"""LoRA files looked at, mended, made smaller and averaged, so that diffusers and ComfyUI apply them equally."""
+"""LoRA files looked at, mended, made smaller and added up, so that diffusers and ComfyUI apply them equally."""

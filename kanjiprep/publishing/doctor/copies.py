@@ -1,4 +1,4 @@
-"""Copies of LoRA files that are mended, made smaller or averaged: where they go, and what was done."""
+"""Copies of LoRA files that are mended, made smaller or added up: where they go, and what was done."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def merge(found: Sequence[Tuned], order: Order, progress: Progress) -> Copied:
             written.
     """
     if len(found) < 2:  # noqa: PLR2004
-        raise UsageError("one file alone is no average", "--merge", "give two or more")
+        raise UsageError("one file alone is nothing to add up", "--merge", "give two or more")
     by = merged.weights(order.weights, len(found))
     _refuse_idle_alpha(found, order.alpha)
     out = place(found, order.out, "merged")

@@ -19,6 +19,8 @@ POLICY: Final = (
 )
 """Source: W3C, Content Security Policy Level 3."""
 _HEADERS: Final = ((b"content-security-policy", POLICY), (b"referrer-policy", b"no-referrer"))
+_POLICY_VIOLATION: Final = 1008
+"""Source: RFC 6455, section 7.4.1."""
 _LOCAL: Final = ("127.0.0.1", "localhost")
 _CLOSED: Final = re.compile(r"/(?:gradio_api/)?(?:upload|proxy=|file=\w+:)")
 """What Gradio has for other pages: files sent to it, and addresses elsewhere that it fetches."""
@@ -65,11 +67,14 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if not is_welcome(scope["path"], headers, is_public=self._is_public):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
             await send({"type": "http.response.start", "status": 403, "headers": list(_HEADERS)})
             await send({"type": "http.response.body", "body": b"refused"})
             return

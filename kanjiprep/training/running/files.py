@@ -111,7 +111,8 @@ def find(run: str | Path) -> Path:
 
 def _known_runs() -> str:
     known = sorted(path.parent.name for path in Path("runs").glob(f"*/{ORDER}"))
-    return f"there are {', '.join(known)}" if known else "launch one with kanjiprep launch-simpletuner PRESET"
+    verb = "is" if len(known) == 1 else "are"
+    return f"there {verb} {', '.join(known)}" if known else "launch one with kanjiprep launch-simpletuner PRESET"
 
 
 def order_bytes(order: Order) -> bytes:

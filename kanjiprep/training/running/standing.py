@@ -80,6 +80,8 @@ def ended_by_its_weights(state: RunState) -> bool:
 
 def advice(run: str, status: str, state: RunState, can_roll_back: bool) -> str:
     """What somebody might do next."""
+    if status == WAITING and state.unreadable:
+        return ""  # nobody knows what has become of it
     again = f"kanjiprep launch-simpletuner {shlex.quote(run)} --resume"
     if can_roll_back and status in ("guard", "failed") and ended_by_its_weights(state):
         return f"go back before it and on at a lower rate with {again} --guard rollback"

@@ -36,7 +36,8 @@ def lines(seen: View) -> Iterator[str]:
     yield from _made(seen)
     yield from (f"{one.severity:<11}{alert(one)}" for one in seen.alerts)
     if seen.unreadable:
-        yield f"{'record':<11}{seen.unreadable} lines could not be understood and are left out"
+        verb = "is" if seen.unreadable == 1 else "are"
+        yield f"{'record':<11}{_lines(seen.unreadable)} could not be understood and {verb} left out"
     yield from (f"{'log':<11}{line}" for line in seen.log)
 
 
@@ -52,11 +53,17 @@ def status(seen: View) -> str:
         standing.UNWATCHED: "the supervisor is gone, and the trainer goes on without it",
         standing.LOST: "supervisor and trainer are gone, and nobody saw the end",
         standing.COPY: "its files are for another place: it was moved or copied while it went on",
-        standing.WAITING: "rendered, and never started",
+        standing.WAITING: f"its record cannot be read: {_lines(seen.unreadable)}, and none is understood"
+        if seen.unreadable
+        else "rendered, and never started",
         "guard": "stopped by the guard",
         "limit": "stopped at its limit",
     }.get(seen.status, seen.status)
     return f"{told}{tries}{beat}" + (f": {seen.reason}" if seen.reason else "")
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line{'' if count == 1 else 's'}"
 
 
 def stage(how_far: Progress) -> str:
