@@ -289,17 +289,14 @@ def test_a_checkpoint_that_the_trainer_removed_is_no_trouble(folder: Folder) -> 
 def test_a_disk_that_fails_is_not_taken_for_an_unfinished_checkpoint(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.checkpoint(4)
-    stat = Path.stat
+    path = folder.checkpoint(4)
 
-    def failing(path: Path, **how: Any) -> os.stat_result:
-        if path.name == ".guard":
-            raise OSError(errno.EIO, "Input/output error")
-        return stat(path, **how)
+    def failing(_path: Path, **_how: Any) -> os.stat_result:
+        raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Path, "stat", failing)
     with pytest.raises(OSError, match="Input/output error"):
-        folder.look()
+        folder.observer._guarded(path)
 
 
 # Pictures

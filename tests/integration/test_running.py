@@ -910,7 +910,7 @@ def test_a_folder_that_cannot_be_used_or_found_is_told(lab: Lab, run: Run) -> No
         2, f"error: {lab.folder}/runs/empty: nothing was launched here; give a folder in which a run was launched\n"
     )  # fmt: skip
     code, _, err = run("monitor", "tyr")
-    assert (code, err) == (2, "error: no run 'tyr'; there are try\n")
+    assert (code, err) == (2, "error: no run 'tyr'; there is try\n")
 
 
 def test_a_rehearsal_that_goes_on_or_cannot_be_removed_makes_no_room(
