@@ -152,7 +152,10 @@ def test_the_run_is_stopped_with_a_checkpoint_and_goes_on_from_it_to_its_end_wit
     steps = [one["step"] for one in place.events("way", "step")]
     assert set(steps) == set(range(1, STEPS + 1)), "none is left out, and few are made twice"
     assert steps[steps.index(STEPS) :] == [STEPS]
-    assert [one["step"] for one in place.events("way", "checkpoint")] == sorted({*VALIDATED, stop})
+    made = [one["step"] for one in place.events("way", "checkpoint")]
+    assert made == sorted({*VALIDATED, *made})
+    assert stop in made
+    assert len(made) <= len(VALIDATED) + 1, "one more where it was asked to stop, if none was due there"
     pictures = {(one["step"], one["prompt"]) for one in place.events("way", "validation")}
     assert pictures == {(step, prompt) for step in VALIDATED for prompt in ("mountains", "pikachu")}
     assert [one["status"] for one in place.events("way", "exit")] == ["stopped", "completed"]
@@ -182,7 +185,7 @@ def test_the_judge_says_that_noise_is_no_ink_on_paper_and_chooses_nothing(
     verdict = scored["verdict"]
     assert (verdict["status"], verdict["step"], verdict["tied"]) == ("none", None, [])
     pictured = [one for one in scored["checkpoints"] if one["pictures"]]
-    assert len(scored["checkpoints"]) == len(pictured) + 1, "at the stop nothing was painted"
+    assert len(scored["checkpoints"]) <= len(pictured) + 1, "where it was asked to stop nothing was painted"
     assert [(one["step"], one["path"], one["pictures"]) for one in pictured] == [
         (step, f"output/checkpoint-{step}", 2) for step in VALIDATED
     ]
