@@ -11,10 +11,10 @@ kanjiprep build kanji/ --limit 20 --size-px 256
 kanjiprep check kanji/
 kanjiprep push kanji/ "$me/kanji" --tag v1 --private
 
-kanjiprep plan tiny-cpu --dataset "$me/kanji@v1" --set training.steps=60
+kanjiprep plan tiny-cpu --dataset "$me/kanji@v1" --set training.steps=100
 kanjiprep rehearse tiny-cpu --dataset "$me/kanji@v1"
 kanjiprep launch-simpletuner tiny-cpu --dataset "$me/kanji@v1" --name way --detach \
-    --set training.steps=60 --set checkpoints.every_steps=20
+    --set training.steps=100 --set checkpoints.every_steps=20
 timeout 300 sh -c 'until kanjiprep monitor way --once --json | grep -q "\"checkpoint\": {"; do sleep 1; done'
 kanjiprep stop way
 kanjiprep launch-simpletuner way --resume
